@@ -1,0 +1,280 @@
+"""What a kind of fault is to the data path: a table of options, and acts from a closed set.
+
+A kind decides WHAT should happen (an Act); whether a match is struck at all is decided by
+`rascal.faults.fault` (counting, draws), how it is carried out by `rascal.proxy`. A kind is pure:
+no clock, no sockets, no chance but the draw that is handed in.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from rascal.options import Options, OptionTable
+from rascal.wire.types import Answer, Buffer, ErrorCall, Head, Moment, WireProtocol
+
+if TYPE_CHECKING:
+    from rascal.faults.fault import Strike
+
+Direction = Literal["to_upstream", "to_client", "both"]
+Then = Literal["close", "reset", "hang"]
+INF = float("inf")
+
+
+class Subject(Protocol):
+    """What a message-level kind sees of an exchange (rascal.proxy.exchange.Exchange)."""
+
+    n: int
+    head: Head
+    began: float
+
+    @property
+    def session(self) -> Any: ...
+    @property
+    def protocol(self) -> WireProtocol: ...
+
+
+class Draw(Protocol):
+    """Chance of one match: lane 0 is the probability's, lanes from 1 are the kind's own."""
+
+    def __call__(self, lane: int) -> float:
+        """A number in [0, 1), a pure function of (seed, proxy, fault, match number, lane)."""
+
+
+# ---- acts on messages; each says at which moment it strikes -------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something a fault wants done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(Act):
+    """Keep the message (and what is behind it) for `seconds`, inf: until released. Adds up."""
+
+    moment: Moment
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Act):
+    """Answer with `make(subject)`: at request instead of forwarding, at reply in place of the
+    upstream's. Not called before the strike fires. None from it: nothing is done, it passes."""
+
+    moment: Moment
+    make: Callable[[Any], Answer | None]
+    repairs: bool = False
+    """It may want requests of the proxy's own written upstream (rollback)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lose(Act):
+    """At request: the upstream never sees it. At reply: it is done and the client never learns.
+    Then the client's connection is closed, reset, or stays open and silent."""
+
+    moment: Moment
+    then: Then
+
+
+@dataclass(frozen=True, slots=True)
+class End(Act):
+    """End the connection at this moment: the client's leg by FIN or RST, the upstream's by FIN."""
+
+    moment: Moment
+    then: Literal["close", "reset"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut(Act):
+    """Cut the reply where part `after`+1 begins (unit parts) or after so many bytes."""
+
+    after: int
+    unit: Literal["bytes", "parts"]
+    then: Literal["close", "reset", "hang", "error", "end"]
+    call: ErrorCall | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stall(Act):
+    """Let the reply stand still for `seconds` after so many parts or bytes of it."""
+
+    after: int
+    unit: Literal["bytes", "parts"]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Act):
+    """Send the request twice; the second reply is swallowed. Body up to `limit` bytes."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edit(Act):
+    """Collect the whole reply (up to `limit` bytes, else skipped too_large), send `change(it)`.
+    None from change: it passes as it was."""
+
+    change: Callable[[Any, bytes], bytes | None]
+    limit: int
+
+
+# ---- acts on connections and bytes ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse(Act):
+    """Turn a new connection away at accept: an error of the protocol first if there is a call."""
+
+    then: Then
+    call: ErrorCall | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectHold(Act):
+    """Keep a new connection waiting before the upstream is dialled."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Age(Act):
+    """End the connection `seconds` after its start: mid-message, or at the next message boundary.
+    silent: drop everything and, as a load balancer does, answer the next bytes with RST."""
+
+    seconds: float
+    then: Literal["close", "reset", "silent"]
+    at_boundary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Idle(Act):
+    """End the connection after `seconds` without a byte in either direction."""
+
+    seconds: float
+    then: Literal["close", "reset", "silent"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHold(Act):
+    """Delay each read by `sample(k)` seconds (k counts reads), inf: until released."""
+
+    direction: Direction
+    sample: Callable[[int], float]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseHold(Act):
+    """Keep FIN back for `seconds`."""
+
+    direction: Direction
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pace(Act):
+    """Let bytes out as `make()` allows; one shaper for each connection and direction."""
+
+    direction: Direction
+    make: Callable[[], Shaper]
+
+
+@dataclass(frozen=True, slots=True)
+class Discard(Act):
+    """Drop what arrives, answer nothing; close `close_after` seconds after the last bytes that
+    were dropped (inf: never). Removal always closes the connection."""
+
+    direction: Direction
+    close_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListenRefuse(Act):
+    """The listening socket goes: every connection attempt is refused by the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenFull(Act):
+    """The accept queue is full: SYNs go unanswered."""
+
+
+class Shaper:
+    """Byte-level pace of one direction: it is asked, it owns no bytes."""
+
+    ends: Literal["close", "reset"] | None = None
+    """Set by sent(): the connection ends now (limit)."""
+
+    def allow(self, now: float, available: int) -> tuple[int, float]:
+        """How many of `available` bytes may leave now; if not all, when to ask again (seconds on
+        the same clock, inf: never)."""
+        return available, now
+
+    def sent(self, count: int, now: float) -> None:
+        """So many bytes have left."""
+
+    def edit(self, data: Buffer, offset: int) -> Buffer:
+        """The bytes to send in place of `data`, same length; `offset` counts from the start."""
+        return data
+
+
+# ---- kinds -----------------------------------------------------------------------------------------
+
+Level = Literal["listener", "connection", "message"]
+
+
+class Kind(ABC):
+    """One kind of fault. One file declares it; everything else is drawn from this.
+
+    Attributes:
+        name: as users write it.
+        summary: one line: what it does.
+        faithful: "how faithful is it": one or two sentences, for the docs.
+        options: its table.
+        moments: where it may strike a message; the first is the default.
+        composes: several of them strike one moment together (delay, hang), and `at` may name
+            several moments.
+        levels: message: needs a codec, asked once an exchange. connection: asked at accept, and
+            of live connections when it is added. listener: about the listening socket.
+            Where both message and connection stand, message is used on protocols with messages
+            unless the user says `per connection`.
+        protocols: the protocols that have it; empty: all (message kinds: all with messages).
+        directional: takes the clause `direction` when it strikes connections.
+        tracks: wants finished() for every exchange that matches (stale, concurrency).
+        capture: with tracks: bytes of the reply to hand to finished().
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    faithful: ClassVar[str]
+    options: ClassVar[OptionTable] = OptionTable()
+    moments: ClassVar[tuple[Moment, ...]] = ()
+    composes: ClassVar[bool] = False
+    levels: ClassVar[tuple[Level, ...]] = ("message",)
+    protocols: ClassVar[tuple[str, ...]] = ()
+    directional: ClassVar[bool] = False
+    tracks: ClassVar[bool] = False
+    capture: ClassVar[int] = 0
+
+    def check(self, options: Options, protocol: WireProtocol, at: tuple[Moment, ...]) -> None:  # noqa: B027
+        """Refuse what cannot work on this protocol. Raises ConfigError (option=…)."""
+
+    def state(self, options: Options) -> Any:
+        """Something a fault of this kind keeps for its life (a token bucket), else None."""
+        return None
+
+    @abstractmethod
+    def act(self, options: Options, subject: Any, moment: Moment, draw: Draw, state: Any) -> Act | str:
+        """What to do to this exchange at `moment` (or to this connection), or the reason why
+        nothing ("nothing" for stale, "under" for rate_limit): counted as skipped."""
+
+    def finished(
+        self, options: Options, subject: Any, strike: Strike | None, reply: bytes | None, state: Any
+    ) -> None:  # noqa: B027
+        """With tracks: an exchange that matched has ended; `reply` if it was whole and small."""
+
+    def shape(self, options: Options) -> Literal["listener", "connection", "message"] | None:
+        """A level that these very options demand (refuse: listener), None: the usual choice."""
+        return None
