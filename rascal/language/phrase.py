@@ -225,7 +225,7 @@ def _sentence(r: Reader, what: str) -> Phrase:
 
 def _options(r: Reader, sentence: Sentence, places: dict[str, Any]) -> None:
     closed = r.take("(")
-    for at, name in r.arguments(closed, sentence.allowed):
+    for at, name in r.arguments(closed, CLAUSES):
         if name is None:
             name = sentence.spoken
             if name is None or name in sentence.options:

@@ -24,7 +24,9 @@ _BLANKS = re.compile(r"\s*")
 _BLANKS_IN_LINE = re.compile(r"[ \t\r]*")
 _WORD_AHEAD = re.compile(r"([A-Za-z_]\w*)(?=[\s,]|$)")
 _PARTS = re.compile(r"([0-9]+(?:\.[0-9]+)?)([A-Za-zµ/%]*)")
-_AMOUNT = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]{1,12})?[A-Za-zµ/%]*)+")
+_AMOUNT = re.compile(
+    r"(?:[0-9]{1,15}(?:\.[0-9]{1,12})?[A-Za-zµ/%]+)*(?:[0-9]{1,15}(?:\.[0-9]{1,12})?[A-Za-zµ/%]*)"
+)
 _USERS = re.compile(r"\s+users\b")
 _STRING = {mark: re.compile(f"{mark}((?:[^{mark}\\n]|{mark}{mark})*){mark}") for mark in "\"'"}
 _NAMED = re.compile(r"([A-Za-z_]\w*(?:\.\d+)?)\s*=(?!=)\s*")

@@ -38,6 +38,7 @@ from rascal.language.show import show, word
 from rascal.language.values import (
     CLAUSES,
     MOMENTS,
+    Address,
     Condition,
     Objective,
     Phrase,
@@ -62,6 +63,8 @@ def to_json(value: Any) -> Any:
     match value:
         case bool() | int() | str():
             return value
+        case Address():
+            return str(value)
         case Quantity(type="number"):
             text = decimal(value.value) or ""
             number = float(text)
