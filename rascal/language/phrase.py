@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from rascal.errors import did_you_mean, listed
+from rascal.errors import ConfigError, did_you_mean, listed
 from rascal.language.errors import LanguageError
 from rascal.language.reader import NAME, Reader, Tables
 from rascal.language.values import CLAUSES, Phrase
@@ -28,7 +28,7 @@ class Fail(Protocol):
 
     def __call__(
         self, message: str, *, code: str = "not-allowed", allowed: Any = ()
-    ) -> LanguageError: ...
+    ) -> ConfigError: ...
 
 
 @dataclass
