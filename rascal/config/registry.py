@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import attrs
@@ -40,15 +41,18 @@ class Registry:
 @cache
 def installed() -> Registry:
     """The protocols, kinds and recipes of this installation."""
-    from rascal.faults import build
-    from rascal.wire import protocols
+    build = import_module("rascal.faults.build")
+    wire = import_module("rascal.wire")
+
+    def no_recipe(phrase: Phrase, protocol: WireProtocol, name: str) -> tuple[Any, ...]:
+        raise phrase.problem("there are no recipes in this installation")
 
     return Registry(
-        protocols=protocols(),
+        protocols=wire.protocols(),
         kinds=build.tables,
-        recipes={},
+        recipes=getattr(build, "recipes", dict)(),
         fault=lambda phrase, protocol, name: build.build_fault(phrase, protocol, name=name),
         script=build.build_script,
         roulette=build.build_roulette,
-        recipe=lambda phrase, protocol, name: (),
+        recipe=getattr(build, "build_recipe", no_recipe),
     )
