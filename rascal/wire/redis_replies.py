@@ -16,41 +16,33 @@ MONITOR; and anything at all while no request is outstanding.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterator
+from itertools import islice
 
 from rascal.errors import LimitError, ProtocolError
-from rascal.wire.redis_requests import CRLF, HEADER_BYTES, MOST_BYTES, VIEW_BYTES, number
-from rascal.wire.redis_session import CONFIRMATIONS, SPECIAL, Effect, RedisSession, ReplyHead, text
+from rascal.wire.redis_requests import CRLF, MOST_BYTES, number
+from rascal.wire.redis_scan import REPLY, VALUE, steps
+from rascal.wire.redis_session import CONFIRMATIONS, SPECIAL, Effect, RedisSession, ReplyHead
+from rascal.wire.redis_values import (
+    BLOBS,
+    COUNTED,
+    DEEPEST,
+    LINES,
+    MONITOR_LINE,
+    MOST_VALUES,
+    PUSHES,
+    STRING,
+    UNLIMITED,
+    back,
+    behind_attributes,
+    blob_error,
+    cut,
+    ended,
+    first_word,
+    long_line,
+    reply_head,
+)
 from rascal.wire.types import HEAD_BYTES, Buffer, Codec, Ledger, Piece
-
-MOST_VALUES = 2**32
-DEEPEST = 512
-"""Streamed aggregates within each other."""
-
-LINES = frozenset(b"+-:_#,(")
-BLOBS = frozenset(b"$=!")
-COUNTED = frozenset(b"*~>%")
-NAMES = {
-    36: "BULK",
-    42: "ARRAY",
-    126: "SET",
-    62: "PUSH",
-    37: "MAP",
-    58: "INTEGER",
-    95: "NIL",
-    35: "BOOLEAN",
-    44: "DOUBLE",
-    40: "BIGNUMBER",
-    61: "VERBATIM",
-}
-PUSHES = frozenset((b"message", b"pmessage", b"smessage"))
-UNLIMITED, STRING = -1, -2
-"""Instead of the number of values to come: until `.`; the chunks of a string until `;0`."""
-
-_MONITOR = re.compile(rb"\+\d+\.\d+ \[")
-_PREFIX_BYTES = 64
-"""So much of an error or a status is looked at for its first word."""
 
 
 class ReplyCodec(Codec):
@@ -129,7 +121,7 @@ class ReplyCodec(Codec):
                 self.at = size
                 return Piece(data[start:], ReplyHead("TUNNEL", push=True))
         if data[at] == 124:
-            at = _behind_attributes(data, at, size)
+            at = behind_attributes(data, at, size)
             if at < 0:
                 if size - start >= HEAD_BYTES:
                     raise LimitError("an attribute longer than the bound")
@@ -137,13 +129,13 @@ class ReplyCodec(Codec):
         kind = data[at]
         end = data.find(CRLF, at, start + HEAD_BYTES)
         if end < 0:
-            if not _long_line(data, at, kind, size, size - start):
+            if not long_line(data, at, kind, size, size - start):
                 return None
             end = start + HEAD_BYTES
             self.line = True
         push, first = not due, b""
         if kind == 62 or (kind == 42 and (push or framing is SPECIAL or session.subscribed)):
-            word = _first_word(data, end + 2, size, data[at + 1 : end])
+            word = first_word(data, end + 2, size, data[at + 1 : end])
             if word is None:
                 return None
             first = word
@@ -152,14 +144,14 @@ class ReplyCodec(Codec):
             elif first in PUSHES and session.subscribed and session.resp == 2:
                 push = True
         elif kind == 43 and session.monitor:
-            push = push or _MONITOR.match(data, at) is not None
+            push = push or MONITOR_LINE.match(data, at) is not None
         line = data[at:end]
         if kind == 33:
-            whole = _blob_error(data, end, size, line)
+            whole = blob_error(data, end, size, line)
             if whole is None:
                 return None
             line = whole
-        head = _head(kind, line, first if push else b"", push)
+        head = reply_head(kind, line, first if push else b"", push)
         self.open = True
         self.counts = not push
         self.items, self.width, self.todo, self.confirms = 0, 1, 0, b""
@@ -235,7 +227,7 @@ class ReplyCodec(Codec):
         self.at = stop
         if not self.todo:
             self._ended()
-        return Piece(_cut(data, start, stop), head, False, not self.open)
+        return Piece(cut(data, start, stop), head, False, not self.open)
 
     # -- the rest of it -------------------------------------------------------------------------------
     def _more(self, data: bytes, size: int) -> Piece | None:
@@ -258,7 +250,7 @@ class ReplyCodec(Codec):
         self.at = stop
         if not self.todo:
             self._ended()
-        return Piece(_cut(data, start, stop), None, part, not self.open)
+        return Piece(cut(data, start, stop), None, part, not self.open)
 
     def _dot(self, data: bytes, start: int, size: int) -> Piece | None:
         """The end of a streamed aggregate."""
@@ -295,7 +287,7 @@ class ReplyCodec(Codec):
                 at += 2
                 self.closing = False
                 if todo != STRING:
-                    todo = _ended(todo, stack)
+                    todo = ended(todo, stack)
             if not todo or at >= size:
                 break
             kind = data[at]
@@ -305,9 +297,9 @@ class ReplyCodec(Codec):
                 if end < 0:
                     break
                 self.line = False
-                todo = _ended(todo, stack)
+                todo = ended(todo, stack)
             elif end < 0:
-                if _long_line(data, at, kind, size, size - at):
+                if long_line(data, at, kind, size, size - at):
                     self.line = True
                     continue
                 break
@@ -315,7 +307,7 @@ class ReplyCodec(Codec):
                 if kind == 58 and self.confirms:
                     self.total = number(data[at + 1 : end], MOST_VALUES, "number")
                 at = end + 2
-                todo = _ended(todo, stack)
+                todo = ended(todo, stack)
             else:
                 todo = self._header(kind, data[at + 1 : end], todo)
                 at = end + 2
@@ -329,19 +321,19 @@ class ReplyCodec(Codec):
             if kind != 59:
                 raise ProtocolError("not a chunk of the streamed string")
             self.body = number(line, MOST_BYTES, "chunk length")
-            return todo if self.body else _back(stack.pop(), stack)
+            return todo if self.body else back(stack.pop(), stack)
         if kind in BLOBS:
             if line == b"?" or line == b"-1":
-                return self._nest(todo, STRING) if line == b"?" else _ended(todo, stack)
+                return self._nest(todo, STRING) if line == b"?" else ended(todo, stack)
             self.body = number(line, MOST_BYTES, "length")
             self.closing = not self.body
             return todo
         if kind in COUNTED:
             if line == b"?" or line == b"-1":
-                return self._nest(todo, UNLIMITED) if line == b"?" else _ended(todo, stack)
+                return self._nest(todo, UNLIMITED) if line == b"?" else ended(todo, stack)
             count = number(line, MOST_VALUES, "count")
             if not count:
-                return _ended(todo, stack)
+                return ended(todo, stack)
             count += count if kind == 37 else 0
             return todo + count - 1 if todo > 0 else self._nest(todo, count)
         if kind == 124:
@@ -350,7 +342,7 @@ class ReplyCodec(Codec):
                 return todo
             return todo + count if todo > 0 else self._nest(todo, count)
         if kind == 46 and todo == UNLIMITED and not line and stack:
-            return _back(stack.pop(), stack)
+            return back(stack.pop(), stack)
         raise ProtocolError(f"not a RESP type: {bytes((kind,))!r}")
 
     def _nest(self, todo: int, inner: int) -> int:
@@ -362,115 +354,89 @@ class ReplyCodec(Codec):
 
     # -- skim -----------------------------------------------------------------------------------------
     def skim(self, data: Buffer) -> None:
+        if self.endless:
+            return
+        if self.body and len(data) <= self.body and self.at == len(self.data):
+            self.body -= len(data)
+            self.closing = not self.body
+            return
+        taken = self.data[self.at :] + bytes(data) if self.data else bytes(data)
+        self.data = taken
+        self.at = 0
+        size = len(taken)
         replied = self.ledger.replied
-        for piece in self.feed(data):
-            if piece.end and self.counts:
+        while self.at < size:
+            if self.open:
+                if not self._skip(taken, size):
+                    break
+            elif not self._step(taken, size):
+                piece = self._begin(taken, size)
+                if piece is None:
+                    break
+            else:
+                continue
+            if not self.open and self.counts:
                 replied()
+        self.data = taken[self.at :]
+        self.at = 0
 
+    def _step(self, data: bytes, size: int) -> bool:
+        """Step over small replies to ordinary requests, and enter them in the books."""
+        session = self.session
+        if session.expected or session.monitor or session.subscribed:
+            return False
+        at = self.at
+        first = REPLY.match(data, at)
+        if first is None:
+            return self._string(data, at, size)
+        framing, replied = self.ledger.framing, self.ledger.replied
+        end = first.end()
+        try:
+            framing()
+        except LookupError:
+            return False
+        replied()
+        if end == size:
+            self.at = size
+            return True
+        for found in steps(REPLY, data, end):
+            try:
+                framing()
+            except LookupError:
+                break
+            replied()
+            end = found.end()
+        self.at = end
+        return True
 
-def _ended(todo: int, stack: list[int]) -> int:
-    """A value has ended: what is to come now."""
-    if todo > 0:
-        todo -= 1
-        while not todo and stack:
-            todo = stack.pop()
-    return todo
+    def _string(self, data: bytes, at: int, size: int) -> bool:
+        """Step over one larger string."""
+        if data[at] != 36:
+            return False
+        end = data.find(CRLF, at, at + 16)
+        length = data[at + 1 : end]
+        if end < 0 or not length.isdigit():
+            return False
+        stop = end + 4 + int(length)
+        if stop > size or data[stop - 2 : stop] != CRLF:
+            return False
+        try:
+            self.ledger.framing()
+        except LookupError:
+            return False
+        self.ledger.replied()
+        self.at = stop
+        return True
 
-
-def _back(todo: int, stack: list[int]) -> int:
-    """Something streamed has ended: what is to come now."""
-    while not todo and stack:
-        todo = stack.pop()
-    return todo
-
-
-def _long_line(data: bytes, at: int, kind: int, size: int, waited: int) -> bool:
-    """A line without end so far: True if it is to pass without waiting for its end."""
-    if kind in LINES:
-        return waited >= HEAD_BYTES
-    if kind not in BLOBS and kind not in COUNTED and kind not in b"|;.":
-        raise ProtocolError(f"not a RESP type: {data[at : at + 1]!r}")
-    if size - at > HEADER_BYTES:
-        raise ProtocolError("a length without end")
-    return False
-
-
-def _first_word(data: bytes, at: int, size: int, count: bytes) -> bytes | None:
-    """The first element at `at`, b"" if it is no short string; None: it is not there yet."""
-    if count in (b"0", b"-1", b"?"):
-        return b""
-    if at >= size:
-        return None
-    if data[at] not in b"$+":
-        return b""
-    end = data.find(CRLF, at, at + HEADER_BYTES)
-    if end < 0:
-        return None if size - at < HEADER_BYTES else b""
-    if data[at] == 43:
-        return data[at + 1 : end]
-    length = data[at + 1 : end]
-    if not length.isdigit() or len(length) > 2:
-        return b""
-    begin = end + 2
-    stop = begin + int(length)
-    return data[begin:stop] if stop <= size else None
-
-
-def _blob_error(data: bytes, end: int, size: int, line: bytes) -> bytes | None:
-    """`!` and the first bytes of the text; None: they are not there yet."""
-    length = line[1:]
-    if not length.isdigit() or len(length) > 19:
-        return line
-    need = min(int(length), _PREFIX_BYTES)
-    if size - end - 2 < need:
-        return None
-    return b"!" + data[end + 2 : end + 2 + need]
-
-
-def _behind_attributes(data: bytes, at: int, size: int) -> int:
-    """Where the value behind an attribute begins, -1 if it is not there yet."""
-    todo = 0
-    while at < size:
-        kind = data[at]
-        if not todo and kind != 124:
-            return at
-        end = data.find(CRLF, at)
-        if end < 0:
-            return -1
-        line = data[at + 1 : end]
-        at = end + 2
-        if kind in LINES or line == b"-1":
-            todo -= 1
-        elif kind in BLOBS:
-            at += number(line, MOST_BYTES, "length") + 2
-            todo -= 1
-        elif kind in COUNTED:
-            count = number(line, MOST_VALUES, "count")
-            todo += (2 * count if kind == 37 else count) - 1
-        elif kind == 124:
-            todo += 2 * number(line, MOST_VALUES, "count")
-        else:
-            raise ProtocolError(f"not expected in an attribute: {bytes((kind,))!r}")
-    return -1
-
-
-def _head(kind: int, line: bytes, push_of: bytes, push: bool) -> ReplyHead:
-    if push_of:
-        return ReplyHead(text(push_of).upper(), push=True)
-    if kind == 45 or kind == 33:
-        word = text(line[1 : _PREFIX_BYTES + 1].split(b" ", 1)[0])
-        return ReplyHead(word, push=push, error=word)
-    if kind == 43:
-        word = text(line[1 : _PREFIX_BYTES + 1].split(b" ", 1)[0]).upper()
-        return ReplyHead("MONITOR" if push else word, push=push)
-    if line == b"$-1" or line == b"*-1":
-        return ReplyHead("NIL", push=push)
-    if kind not in NAMES:
-        raise ProtocolError(f"not a RESP type: {bytes((kind,))!r}")
-    return ReplyHead(NAMES[kind], push=push)
-
-
-def _cut(data: bytes, start: int, end: int) -> Buffer:
-    if end - start < VIEW_BYTES:
-        return data[start:end]
-    return memoryview(data)[start:end]
+    def _skip(self, data: bytes, size: int) -> bool:
+        """More of the message under way; False: no further without more bytes."""
+        if self.items > 0 and not self.todo and not self.confirms:
+            width = self.width
+            found = list(islice(steps(VALUE, data, self.at), self.items * width))
+            whole = len(found) // width
+            if whole:
+                self.at = found[whole * width - 1].end()
+                self.items -= whole
+                self.open = self.items != 0
+                return True
+        return self._more(data, size) is not None

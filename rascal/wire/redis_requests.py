@@ -12,10 +12,11 @@ replication link: all that follows is one message without end, TUNNEL.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rascal.errors import LimitError, ProtocolError
+from rascal.wire.redis_scan import REQUEST, steps
 from rascal.wire.redis_session import (
     CONFIRMATIONS,
     SPECIAL,
@@ -36,6 +37,11 @@ MOST_WORDS = 2**31 - 1
 MOST_BYTES = 2**40
 VIEW_BYTES = 4096
 """Pieces from here on are views of the input, not copies."""
+
+PATIENCE = 2048
+"""skim() reads a message that came in pieces anew, unless so much of it has been read."""
+PLAIN = RequestHead("")
+"""What skim() enters for a command that does nothing to the connection."""
 
 _WORD = re.compile(
     rb'"(?:[^"\\]|\\.)*"(?=\s|$)|\'(?:[^\'\\]|\\\')*\'(?=\s|$)|[^\s"\']\S*', re.DOTALL
@@ -368,11 +374,56 @@ class RequestCodec(Codec):
 
     # -- skim ---------------------------------------------------------------------------------------
     def skim(self, data: Buffer) -> None:
-        forwarded, request = self.protocol.forwarded, self.ledger.request
-        for piece in self.feed(data):
+        if self.tunnel == 2:
+            return
+        if self.body and len(data) <= self.body and self.at == len(self.data):
+            self.body -= len(data)
+            self.closing = not self.body
+            return
+        taken = self.data[self.at :] + bytes(data) if self.data else bytes(data)
+        self.scan = max(0, self.scan - self.at)
+        self.data = taken
+        self.at = 0
+        size = len(taken)
+        while self.at < size:
+            if self.tunnel:
+                self.at = size
+                self._heads(self._tunnel(b" "))
+            elif self.long:
+                if self._stream(taken, size) is None:
+                    break
+            elif self.session.mute or self.scan - self.at > PATIENCE or not self._step(taken, size):
+                piece = self._message(taken, size)
+                if piece is None:
+                    break
+                self._heads((piece,))
+        self.data = taken[self.at :]
+        self.scan = max(0, self.scan - self.at)
+        self.at = 0
+
+    def _heads(self, pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
             if piece.start is not None:
-                forwarded(self.session, piece.start)
-                request(piece.start)
+                self.protocol.forwarded(self.session, piece.start)
+                self.ledger.request(piece.start)
+
+    def _step(self, data: bytes, size: int) -> bool:
+        """Step over small commands that do nothing to the connection, and enter them."""
+        at = self.at
+        found = REQUEST.match(data, at)
+        if found is None:
+            return False
+        request = self.ledger.request
+        request(PLAIN)
+        end = found.end()
+        if end < size:
+            for found in steps(REQUEST, data, end):
+                request(PLAIN)
+                end = found.end()
+        self.at = self.scan = end
+        self.count = -1
+        self.words = []
+        return True
 
 
 def _cut(data: bytes, start: int, end: int) -> Buffer:

@@ -565,3 +565,164 @@ def test_addresses_of_moved_and_ask() -> None:
 )
 def test_slots(key: bytes, slot: int) -> None:
     assert slot_of(key) == slot
+
+
+# -- real sessions --------------------------------------------------------------------------------------
+
+CAPTURES: dict[str, list[tuple[str, bytes]]] = {
+    name: [(way, data.encode("latin-1")) for way, data in log]
+    for name, log in json.loads(
+        (pathlib.Path(__file__).parent / "captures" / "redis.json").read_text()
+    ).items()
+}
+"""What redis-py and redis-server 7.0 said to each other, in the order in which it arrived."""
+
+
+def replay(these: Books, log: list[tuple[str, bytes]], *at: int) -> Books:
+    for way, data in log:
+        (these.up if way == "up" else these.down)(*cuts(data, *at))
+    return these
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_real_sessions_pair(name: str) -> None:
+    these = replay(books(), CAPTURES[name])
+    assert not these.outstanding
+    assert all(m.ended for m in these.requests + these.replies)
+    asked = sum(m.head.replies for m in these.requests)
+    assert asked == sum(not m.head.push for m in these.replies)
+    pushes = sum(m.head.push for m in these.replies)
+    assert bool(pushes) == name.startswith(("pubsub-resp2-0", "pubsub-resp3-0", "monitor", "track"))
+    wise = books()
+    for way, data in CAPTURES[name]:
+        (wise.up if way == "up" else wise.down)(*bytewise(data))
+    assert [m.head for m in wise.requests] == [m.head for m in these.requests]
+    assert [(m.head, m.data, m.parts) for m in wise.replies] == [
+        (m.head, m.data, m.parts) for m in these.replies
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=st.sampled_from(sorted(CAPTURES)), at=st.lists(st.integers(0, 10_000), max_size=8))
+def test_any_chunking_says_the_same(name: str, at: list[int]) -> None:
+    whole, cut = replay(books(), CAPTURES[name]), replay(books(), CAPTURES[name], *at)
+    assert [m.head for m in cut.requests] == [m.head for m in whole.requests]
+    assert [(m.head, m.data) for m in cut.replies] == [(m.head, m.data) for m in whole.replies]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    name=st.sampled_from(sorted(CAPTURES)),
+    at=st.lists(st.integers(0, 10_000), max_size=8),
+    switches=st.lists(st.booleans(), min_size=1, max_size=7),
+)
+def test_skim_and_feed_agree(name: str, at: list[int], switches: list[bool]) -> None:
+    fed, skimmed, mixed = books(), books(skims=True), books()
+    turn = 0
+    for way, data in CAPTURES[name]:
+        for chunk in cuts(data, *at):
+            mixed.skims = switches[turn % len(switches)]
+            turn += 1
+            for these in (fed, skimmed):
+                (these.up if way == "up" else these.down)(chunk)
+            flow = mixed.to_upstream if way == "up" else mixed.to_client
+            flow.messages, flow.handed, flow.taken = [], bytearray(), bytearray()
+            drive_mixed(mixed, flow, chunk)
+            assert fed.place() == skimmed.place() == mixed.place()
+
+
+def drive_mixed(these: Books, flow: Any, chunk: bytes) -> None:
+    """One chunk by feed or skim, without the checks that need all of it to be one of them."""
+    if these.skims:
+        flow.codec.skim(chunk)
+        return
+    for piece in flow.codec.feed(chunk):
+        if flow is these.to_upstream:
+            if piece.start is not None:
+                PROTOCOL.forwarded(these.session, piece.start)
+                these.request(piece.start)
+        elif piece.end and flow.codec.counts:
+            these.replied()
+
+
+WORDS = st.lists(
+    st.one_of(
+        st.sampled_from(
+            "GET SET MULTI EXEC SUBSCRIBE UNSUBSCRIBE CLIENT REPLY OFF ON SKIP RESET HELLO 3"
+            " MONITOR SELECT AUTH discard k".split()
+        ).map(str.encode),
+        st.binary(max_size=120),
+        st.sampled_from([b"x" * 70_000, b"", b"\r\n"]),
+    ),
+    min_size=1,
+    max_size=7,
+).map(lambda words: cmd(*words))
+VALUES = st.recursive(
+    st.one_of(
+        st.sampled_from([data for data, _ in TYPES]),
+        st.binary(max_size=120).map(lambda data: b"$%d\r\n%b\r\n" % (len(data), data)),
+        st.just(b"$70000\r\n" + b"y" * 70_000 + b"\r\n"),
+    ),
+    lambda inner: st.lists(inner, max_size=5).map(lambda v: b"*%d\r\n" % len(v) + b"".join(v)),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    requests=st.lists(st.one_of(WORDS, st.just(b"PING\r\n"), st.just(b"\r\n"))),
+    replies=st.lists(VALUES, max_size=8),
+    at=st.lists(st.integers(0, 80_000), max_size=6),
+)
+def test_made_up_traffic(requests: list[bytes], replies: list[bytes], at: list[int]) -> None:
+    up, down = b"".join(requests), b"".join(replies)
+    fed, cut, skimmed = books(), books(), books(skims=True)
+    for these, places in ((fed, ()), (cut, at), (skimmed, at)):
+        these.up(*cuts(up, *places))
+        these.down(*cuts(down, *places))
+    assert [m.head for m in cut.requests] == [m.head for m in fed.requests]
+    assert [(m.head, m.data, m.parts) for m in cut.replies] == [
+        (m.head, m.data, m.parts) for m in fed.replies
+    ]
+    assert fed.place() == cut.place() == skimmed.place()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.sampled_from(sorted(CAPTURES)),
+    edits=st.lists(
+        st.tuples(st.integers(0, 20_000), st.integers(0, 3), st.binary(max_size=3)),
+        min_size=1,
+        max_size=4,
+    ),
+    skims=st.booleans(),
+)
+def test_mutated_sessions_raise_nothing_else(
+    name: str, edits: list[tuple[int, int, bytes]], skims: bool
+) -> None:
+    log = [(way, bytearray(data)) for way, data in CAPTURES[name]]
+    size = sum(len(data) for _, data in log)
+    for place, gone, new in edits:
+        place %= size
+        for _, data in log:
+            if place < len(data):
+                data[place : place + gone] = new
+                break
+            place -= len(data)
+    these = books(skims=skims)
+    try:
+        replay(these, [(way, bytes(data)) for way, data in log])
+    except ProtocolError:
+        return
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=200), skims=st.booleans(), at=st.integers(0, 200))
+def test_garbage_raises_nothing_else(data: bytes, skims: bool, at: int) -> None:
+    for way in ("up", "down"):
+        these = books(skims=skims)
+        these.up(cmd("GET", "k"))
+        try:
+            (these.up if way == "up" else these.down)(*cuts(data, at))
+        except ProtocolError:
+            continue
