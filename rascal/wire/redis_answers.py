@@ -23,7 +23,7 @@ DISCARD = (RequestHead("DISCARD", asked=False), b"*1\r\n$7\r\nDISCARD\r\n")
 
 _EMPTY: dict[str, str] = {
     "nil": "GET GETDEL GETEX GETSET HGET LINDEX RPOPLPUSH LMOVE RANDOMKEY DUMP ZSCORE ZRANK"
-    " ZREVRANK GEODIST OBJECT MEMORY",
+    " ZREVRANK GEODIST OBJECT MEMORY SET",
     # one value, or with a count an array
     "nil-or-nils": "LPOP RPOP",
     "nil-or-array": "HRANDFIELD ZRANDMEMBER SRANDMEMBER LPOS",
@@ -123,19 +123,21 @@ def bulk(data: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(data), data)
 
 
-# -- errors ----------------------------------------------------------------------------------------
+# -- errors ----------------------------------------
 
 
 def error_text(head: Head, call: ErrorCall) -> str:
     """The line that the server says, without `-`."""
     spec = call.spec
-    body = call.text if call.text is not None else _filled(spec.text, head, call.extra)
-    if call.text is None and not _RAW_CODE.fullmatch(spec.code) or body.startswith(spec.code + " "):
+    own = call.text is None
+    body = _filled(spec.text, head, call.extra) if own else call.text or ""
+    prefix = spec.code if _RAW_CODE.fullmatch(spec.code) else ""
+    if prefix:
+        line = body if body.startswith(f"{prefix} ") else f"{prefix} {body}".rstrip(" ")
+    elif own or _CODE.match(body):
         line = body
-    elif _RAW_CODE.fullmatch(spec.code):
-        line = f"{spec.code} {body}".rstrip(" ")
-    else:  # an ERR … or NOPERM … of the catalogue under a text of the user's
-        line = body if _CODE.match(body) else f"{spec.text.partition(' ')[0]} {body}"
+    else:  # a text of the user's for one of the catalogue's ERR … or NOPERM …
+        line = f"{spec.text.partition(' ')[0]} {body}"
     return line.replace("\r", " ").replace("\n", " ")
 
 
@@ -194,7 +196,7 @@ def error_answer(session: RedisSession, head: Head, call: ErrorCall) -> Answer:
     return Answer(reply, upstream, spec.closes)
 
 
-# -- nothing found ---------------------------------------------------------------------------------
+# -- nothing found ----------------------------------------
 
 
 def _items(items: Sequence[bytes]) -> bytes:
@@ -215,6 +217,9 @@ def empty_reply(session: RedisSession, head: RequestHead) -> bytes | None:
             return None
         one = b":0\r\n" if how.endswith("0") else nil(session, how.endswith("nils"))
         return _items([one] * count)
+    special = _by_arguments(head.command, words)
+    if special is not None:
+        return nil(session) if special == b"nil" else special or None
     counted = len(words) > 2 and how.startswith("nil-or")
     if counted and head.command == "LPOS":
         counted = any(word.upper() == b"COUNT" for word in words[3:])
@@ -231,6 +236,21 @@ def empty_reply(session: RedisSession, head: RequestHead) -> bytes | None:
     if how in ("set", "map"):
         return b"*0\r\n" if session.resp < 3 else {"set": b"~0\r\n", "map": b"%0\r\n"}[how]
     return b":%s\r\n" % how.encode()
+
+
+def _by_arguments(command: str, words: Sequence[bytes]) -> bytes | None:
+    """Where the arguments decide: the reply, nil, or b"" for no such reply; None: they do not."""
+    options = {word.upper() for word in words[1:]}
+    if command == "SET":
+        return b"nil" if len(words) > 3 and options & {b"NX", b"XX", b"GET"} else b""
+    if command in ("OBJECT", "MEMORY"):
+        known = {b"ENCODING", b"FREQ", b"IDLETIME", b"REFCOUNT", b"USAGE"}
+        return None if len(words) > 2 and words[1].upper() in known else b""
+    if command == "BITPOS" and words[2:3] == [b"0"]:
+        return b":0\r\n"
+    if command in ("SORT", "GEORADIUS", "GEORADIUSBYMEMBER") and options & {b"STORE", b"STOREDIST"}:
+        return b":0\r\n"
+    return None
 
 
 def replaced(session: RedisSession, head: RequestHead, given: str) -> bytes:

@@ -79,7 +79,7 @@ class ReplyCodec(Codec):
     def undecided(self) -> bytes:
         return self.data[self.at :]
 
-    # -- feed ---------------------------------------------------------------------------------------
+    # -- feed ----------------------------------------
     def feed(self, data: Buffer) -> Iterator[Piece]:
         if self.at == len(self.data):
             size = len(data)
@@ -105,7 +105,7 @@ class ReplyCodec(Codec):
             self.data = self.data[self.at :]
             self.at = 0
 
-    # -- the beginning of a message -------------------------------------------------------------------
+    # -- the beginning of a message ----------------------------------------
     def _begin(self, data: bytes, size: int) -> Piece | None:
         """The first piece of a message; None if it is not yet clear what it is."""
         start = at = self.at
@@ -229,7 +229,7 @@ class ReplyCodec(Codec):
             self._ended()
         return Piece(cut(data, start, stop), head, False, not self.open)
 
-    # -- the rest of it -------------------------------------------------------------------------------
+    # -- the rest of it ----------------------------------------
     def _more(self, data: bytes, size: int) -> Piece | None:
         """The next element, or more of the one under way."""
         start = self.at
@@ -352,7 +352,7 @@ class ReplyCodec(Codec):
         self.stack.append(todo - 1 if todo > 0 else todo)
         return inner
 
-    # -- skim -----------------------------------------------------------------------------------------
+    # -- skim ----------------------------------------
     def skim(self, data: Buffer) -> None:
         if self.endless:
             return

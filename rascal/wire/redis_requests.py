@@ -146,7 +146,7 @@ class RequestCodec(Codec):
     def undecided(self) -> bytes:
         return self.data[self.at :]
 
-    # -- feed ---------------------------------------------------------------------------------------
+    # -- feed ----------------------------------------
     def feed(self, data: Buffer) -> Iterator[Piece]:
         if self.tunnel:
             yield from self._tunnel(data)
@@ -319,7 +319,7 @@ class RequestCodec(Codec):
             head = RequestHead("TUNNEL", replies=False, asked=False)
         yield Piece(data, head)
 
-    # -- heads --------------------------------------------------------------------------------------
+    # -- heads ----------------------------------------
     def head(self, words: Sequence[bytes], whole: bool = True) -> RequestHead:
         """The head of a command; from here on the codec knows what it does to the connection."""
         session = self.session
@@ -372,7 +372,7 @@ class RequestCodec(Codec):
             head.framing = SPECIAL
             self.effects += session.opened is not None
 
-    # -- skim ---------------------------------------------------------------------------------------
+    # -- skim ----------------------------------------
     def skim(self, data: Buffer) -> None:
         if self.tunnel == 2:
             return

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from rascal.errors import ProtocolError
@@ -100,7 +101,7 @@ class Books:
         if protocol.greets if greeting is None else greeting:
             self.request(Head("CONNECT", asked=False))
 
-    # -- Ledger -------------------------------------------------------------------------------------
+    # -- Ledger ----------------------------------------
     def framing(self) -> Hashable:
         if not self.outstanding:
             raise LookupError("nothing is outstanding")
@@ -115,7 +116,7 @@ class Books:
         self.replied_count += 1
         self.outstanding.popleft()
 
-    # -- driving --------------------------------------------------------------------------------------
+    # -- driving ----------------------------------------
     @property
     def requests(self) -> list[Message]:
         return self.to_upstream.messages
@@ -196,7 +197,7 @@ def cuts(data: bytes, *at: int) -> list[bytes]:
     """`data` cut at these places (taken modulo its length, in any order)."""
     places = sorted({place % (len(data) + 1) for place in at})
     edges = [0, *places, len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(edges)]
 
 
 def bytewise(data: bytes) -> list[bytes]:
