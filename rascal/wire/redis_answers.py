@@ -17,9 +17,9 @@ from rascal.wire.types import Answer, ErrorCall, Head
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_-]*(?= |$)")
 
-POISON = (RequestHead("GET", asked=False), b"*1\r\n$3\r\nGET\r\n")
+POISON = b"*1\r\n$3\r\nGET\r\n"
 """A command that no server queues: the transaction is doomed, and nothing else happens."""
-DISCARD = (RequestHead("DISCARD", asked=False), b"*1\r\n$7\r\nDISCARD\r\n")
+DISCARD = b"*1\r\n$7\r\nDISCARD\r\n"
 
 _EMPTY: dict[str, str] = {
     "nil": "GET GETDEL GETEX GETSET HGET LINDEX RPOPLPUSH LMOVE RANDOMKEY DUMP ZSCORE ZRANK"
@@ -175,7 +175,7 @@ def error_answer(session: RedisSession, head: Head, call: ErrorCall) -> Answer:
         if spec.name in DISCARDS and call.text is None:
             line = f"EXECABORT Transaction discarded because of: {line}"
         if not sent and session.in_transaction:
-            upstream = (DISCARD,)
+            upstream = ((RequestHead("DISCARD", asked=False), DISCARD),)
             session.leave_transaction()
     elif head.command == "MULTI":
         if session.opened is head:
@@ -188,7 +188,7 @@ def error_answer(session: RedisSession, head: Head, call: ErrorCall) -> Answer:
     ):
         same = not sent or head.transaction == session.transactions
         if session.in_transaction and same:
-            upstream = (POISON,)
+            upstream = ((RequestHead("GET", asked=False), POISON),)
     if spec.name == "watch_conflict":
         reply = nil(session, of_array=True)
     else:

@@ -20,7 +20,6 @@ from collections.abc import Hashable, Iterator
 from itertools import islice
 
 from rascal.errors import LimitError, ProtocolError
-from rascal.wire.redis_requests import CRLF, MOST_BYTES, number
 from rascal.wire.redis_scan import REPLY, VALUE, steps
 from rascal.wire.redis_session import CONFIRMATIONS, SPECIAL, Effect, RedisSession, ReplyHead
 from rascal.wire.redis_values import (
@@ -42,6 +41,7 @@ from rascal.wire.redis_values import (
     long_line,
     reply_head,
 )
+from rascal.wire.redis_words import CRLF, MOST_BYTES, number
 from rascal.wire.types import HEAD_BYTES, Buffer, Codec, Ledger, Piece
 
 
@@ -120,6 +120,13 @@ class ReplyCodec(Codec):
                 self.open = self.endless = True
                 self.at = size
                 return Piece(data[start:], ReplyHead("TUNNEL", push=True))
+        if due and framing is None and not session.monitor:
+            found = VALUE.match(data, at)
+            if found is not None:
+                whole = found[0]
+                self.at = found.end()
+                self.counts = True
+                return Piece(whole, reply_head(whole[0], whole[:-2], b"", False), False, True)
         if data[at] == 124:
             at = behind_attributes(data, at, size)
             if at < 0:
@@ -147,10 +154,10 @@ class ReplyCodec(Codec):
             push = push or MONITOR_LINE.match(data, at) is not None
         line = data[at:end]
         if kind == 33:
-            whole = blob_error(data, end, size, line)
-            if whole is None:
+            known = blob_error(data, end, size, line)
+            if known is None:
                 return None
-            line = whole
+            line = known
         head = reply_head(kind, line, first if push else b"", push)
         self.open = True
         self.counts = not push
@@ -235,6 +242,13 @@ class ReplyCodec(Codec):
         start = self.at
         part = not self.todo
         if part:
+            if self.items > 0 and self.width == 1 and not self.confirms:
+                found = VALUE.match(data, start)
+                if found is not None:
+                    self.at = found.end()
+                    self.items -= 1
+                    self.open = self.items != 0
+                    return Piece(found[0], None, True, not self.open)
             if self.items == UNLIMITED:
                 if data[start] == 46:
                     return self._dot(data, start, size)

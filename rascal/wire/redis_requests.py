@@ -11,30 +11,27 @@ replication link: all that follows is one message without end, TUNNEL.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rascal.errors import LimitError, ProtocolError
-from rascal.wire.redis_scan import REQUEST, steps
-from rascal.wire.redis_session import (
-    CONFIRMATIONS,
-    SPECIAL,
-    Effect,
-    RedisSession,
-    RequestHead,
-    text,
+from rascal.wire.redis_scan import COMMAND, REQUEST, steps
+from rascal.wire.redis_session import SPECIAL, Muting, RedisSession, RequestHead, text
+from rascal.wire.redis_words import (
+    CRLF,
+    HEADER_BYTES,
+    MOST_BYTES,
+    MOST_WORDS,
+    UNUSUAL,
+    effect_of,
+    inline_words,
+    number,
 )
 from rascal.wire.types import HEAD_BYTES, Buffer, Codec, Ledger, Piece
 
 if TYPE_CHECKING:
     from rascal.wire.types import WireProtocol
 
-CRLF = b"\r\n"
-HEADER_BYTES = 32
-"""No line that announces a length is longer."""
-MOST_WORDS = 2**31 - 1
-MOST_BYTES = 2**40
 VIEW_BYTES = 4096
 """Pieces from here on are views of the input, not copies."""
 
@@ -43,80 +40,7 @@ PATIENCE = 2048
 PLAIN = RequestHead("")
 """What skim() enters for a command that does nothing to the connection."""
 
-_WORD = re.compile(
-    rb'"(?:[^"\\]|\\.)*"(?=\s|$)|\'(?:[^\'\\]|\\\')*\'(?=\s|$)|[^\s"\']\S*', re.DOTALL
-)
-_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
-_LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
 _START = frozenset(b"\t\r\n") | frozenset(range(0x20, 0x7F))
-
-
-def number(line: bytes, most: int, what: str) -> int:
-    """A length or count as the server reads it: digits alone. Raises ProtocolError."""
-    if line.isdigit() and len(line) <= 20:
-        value = int(line)
-        if value <= most:
-            return value
-    raise ProtocolError(f"invalid {what} {line[:24]!r}")
-
-
-def inline_words(line: bytes) -> list[bytes]:
-    """The words of an inline command, quotes and escapes as redis-server reads them."""
-    words: list[bytes] = []
-    at, size = 0, len(line)
-    while True:
-        while at < size and line[at : at + 1].isspace():
-            at += 1
-        if at >= size:
-            return words
-        found = _WORD.match(line, at)
-        if not found:
-            raise ProtocolError("unbalanced quotes in an inline command")
-        word = found[0]
-        at = found.end()
-        if word[:1] == b'"':
-            word = _ESCAPE.sub(_unescape, word[1:-1])
-        elif word[:1] == b"'":
-            word = word[1:-1].replace(b"\\'", b"'")
-        words.append(word)
-
-
-def _unescape(found: re.Match[bytes]) -> bytes:
-    if found[1]:
-        return bytes([int(found[1], 16)])
-    return _LETTERS.get(found[2], found[2])
-
-
-def effect_of(command: str, words: Sequence[bytes]) -> Effect | None:
-    """What a command does to the connection, None: nothing out of the ordinary."""
-    if command == "CLIENT":
-        if len(words) == 3 and words[1].upper() == b"REPLY":
-            mode = text(words[2]).upper()
-            if mode in ("ON", "OFF", "SKIP"):
-                return ("reply", mode)
-        return None
-    if command == "HELLO":
-        return ("hello", int(words[1])) if len(words) > 1 and words[1] in (b"2", b"3") else None
-    if command in _SUBSCRIBING:
-        count = len(words) - 1
-        if not count and "UN" not in command:
-            return None  # wrong number of arguments
-        return ("sub", command.lower().encode(), count)
-    return _EFFECTS.get(command)
-
-
-_SUBSCRIBING = frozenset(kind.decode().upper() for kind in CONFIRMATIONS)
-_EFFECTS: dict[str, Effect] = {
-    "MULTI": ("multi",),
-    "EXEC": ("exec",),
-    "DISCARD": ("discard",),
-    "RESET": ("reset",),
-    "MONITOR": ("monitor",),
-    "SYNC": ("sync",),
-    "PSYNC": ("sync",),
-}
-UNUSUAL = _SUBSCRIBING | frozenset(_EFFECTS) | {"CLIENT", "HELLO", "AUTH", "SELECT"}
-"""Commands that need more than their words in their head."""
 
 
 class RequestCodec(Codec):
@@ -140,6 +64,7 @@ class RequestCodec(Codec):
         self.body = 0  # long: payload bytes of the word under way
         self.closing = False  # long: the CRLF behind the payload is due
         self.tunnel = 0  # 1: SYNC has been parsed; 2: the endless message has begun
+        self.muting = Muting()  # as parsed; the session's is as forwarded
         self.database = b"0"
         self.effects = 0  # commands with an effect that were queued since MULTI
 
@@ -180,7 +105,8 @@ class RequestCodec(Codec):
                 yield from self._tunnel(rest)
                 return
             else:
-                piece = self._message(data, size)
+                piece = self._small(data) if self.count < 0 else None
+                piece = piece or self._message(data, size)
             if piece is None:
                 break
             yield piece
@@ -188,6 +114,19 @@ class RequestCodec(Codec):
             self.data = data[self.at :]
             self.scan = max(0, self.scan - self.at)
             self.at = 0
+
+    def _small(self, data: bytes) -> Piece | None:
+        """A small ordinary command without line ends in its words; None: go the long way."""
+        start = self.at
+        found = REQUEST.match(data, start)
+        if found is None:
+            return None
+        whole = found[0]
+        lines = whole.split(CRLF)
+        if len(lines) != 2 * int(lines[0][1:]) + 2:
+            return None
+        self.at = self.scan = found.end()
+        return Piece(whole, self.head(lines[2::2]), False, True)
 
     def _message(self, data: bytes, size: int) -> Piece | None:
         """The next message if it is whole, or its beginning if it is long."""
@@ -206,8 +145,7 @@ class RequestCodec(Codec):
             self.scan = end + 2
             if not count:
                 self.at = end + 2
-                head = RequestHead("", replies=False, asked=False)
-                return Piece(data[start : end + 2], head, False, True)
+                return Piece(data[start : end + 2], self.head([]), False, True)
             self.count = count
             self.words = []
         scan = self.scan
@@ -307,8 +245,7 @@ class RequestCodec(Codec):
             raise ProtocolError("a zero byte in an inline command")
         words = inline_words(line)
         self.at = self.scan = end + 1
-        head = self.head(words) if words else RequestHead("", replies=False, asked=False)
-        return Piece(data[start : end + 1], head, False, True)
+        return Piece(data[start : end + 1], self.head(words), False, True)
 
     def _tunnel(self, data: Buffer) -> Iterator[Piece]:
         if not len(data):
@@ -333,10 +270,13 @@ class RequestCodec(Codec):
             database=self.database,
             resp=session.resp,
         )
-        if session.mute:
-            head.replies = False
         if command in UNUSUAL:
             self._unusual(head, command, words)
+        if self.muting.mode or head.effect is not None:
+            answered = self.muting.replies(head.effect, head.in_transaction)
+            head.replies = answered and head.replies
+        if not words:
+            head.asked = head.replies = False
         return head
 
     def _unusual(self, head: RequestHead, command: str, words: Sequence[bytes]) -> None:
@@ -366,9 +306,7 @@ class RequestCodec(Codec):
                 self.tunnel = 1
             else:
                 head.effect = None
-        elif what == "reply":
-            head.replies = effect[1] == "ON" or head.in_transaction
-        else:
+        elif what != "reply":
             head.framing = SPECIAL
             self.effects += session.opened is not None
 
@@ -392,7 +330,7 @@ class RequestCodec(Codec):
             elif self.long:
                 if self._stream(taken, size) is None:
                     break
-            elif self.session.mute or self.scan - self.at > PATIENCE or not self._step(taken, size):
+            elif self.muting.mode or self.scan - self.at > PATIENCE or not self._step(taken, size):
                 piece = self._message(taken, size)
                 if piece is None:
                     break
@@ -412,18 +350,42 @@ class RequestCodec(Codec):
         at = self.at
         found = REQUEST.match(data, at)
         if found is None:
-            return False
-        request = self.ledger.request
-        request(PLAIN)
-        end = found.end()
-        if end < size:
-            for found in steps(REQUEST, data, end):
-                request(PLAIN)
-                end = found.end()
+            end = _ordinary(data, at, size)
+            if end < 0:
+                return False
+            self.ledger.request(PLAIN)
+        else:
+            request = self.ledger.request
+            request(PLAIN)
+            end = found.end()
+            if end < size:
+                for found in steps(REQUEST, data, end):
+                    request(PLAIN)
+                    end = found.end()
         self.at = self.scan = end
         self.count = -1
         self.words = []
         return True
+
+
+def _ordinary(data: bytes, at: int, size: int) -> int:
+    """The end of a larger command that does nothing to the connection; -1: look closely."""
+    begins = COMMAND.match(data, at)
+    if begins is None:
+        return -1
+    count, length, word = begins.groups()
+    if int(length) != len(word) or word.decode().upper() in UNUSUAL:
+        return -1
+    at = begins.end()
+    for _ in range(int(count) - 1):
+        end = data.find(CRLF, at, at + 16)
+        line = data[at + 1 : end]
+        if end < 0 or data[at] != 36 or not line.isdigit():
+            return -1
+        at = end + 4 + int(line)
+        if at > size or data[at - 2 : at] != CRLF:
+            return -1
+    return at
 
 
 def _cut(data: bytes, start: int, end: int) -> Buffer:

@@ -57,6 +57,9 @@ REQUEST = _compiled(
 )
 """A command of up to five short words that does nothing to the connection."""
 
+COMMAND = re.compile(rb"\*([1-9]\d{0,3})\r\n\$([1-9]\d?)\r\n([A-Za-z.]+)\r\n")
+"""The beginning of a command, up to its name."""
+
 REPLY = _compiled(rf"{_VALUE}|\*(?:1\r\n{_VALUE}|2\r\n{_VALUE}{{2}}|3\r\n{_VALUE}{{3}})")
 """A small reply, no push."""
 

@@ -102,6 +102,31 @@ class ReplyHead(Head):
 
 
 @dataclass(slots=True)
+class Muting:
+    """What CLIENT REPLY has made of the connection."""
+
+    mode: int = REPLY_ON
+
+    def replies(self, effect: Effect | None, queued: bool) -> bool:
+        """Whether the next command is answered; `queued`: it stands in a transaction."""
+        what = effect[0] if effect else ""
+        if what == "reply" and not queued and effect:
+            if effect[1] == "ON":
+                self.mode = REPLY_ON
+                return True
+            always = effect[1] == "OFF" or self.mode == REPLY_OFF
+            self.mode = REPLY_OFF if always else REPLY_SKIP
+            return False
+        muted = self.mode
+        if muted == REPLY_SKIP or (muted and what == "reset"):
+            self.mode = REPLY_ON
+        if muted == REPLY_OFF and what == "reset":
+            return True
+        # Confirmations are sent whatever CLIENT REPLY says.
+        return not muted or (what == "sub" and not queued)
+
+
+@dataclass(slots=True)
 class RedisSession(Session):
     """Facts of one connection.
 
@@ -109,7 +134,7 @@ class RedisSession(Session):
         resp: the protocol version that the server speaks, as of the last reply parsed.
         in_transaction: the server is between MULTI and EXEC, as of the last request forwarded.
         transactions: how many MULTIs have been forwarded.
-        mute: what CLIENT REPLY has made of it.
+        muting: what CLIENT REPLY has made of it.
         channels, patterns, shards: subscriptions, as confirmed.
         monitor: MONITOR is on. tunnel: PSYNC or SYNC: what follows is no RESP.
         expected: effects of requests forwarded and not yet answered, with their counts.
@@ -121,7 +146,7 @@ class RedisSession(Session):
     resp: int = 2
     in_transaction: bool = False
     transactions: int = 0
-    mute: int = REPLY_ON
+    muting: Muting = field(default_factory=Muting)
     channels: int = 0
     patterns: int = 0
     shards: int = 0
@@ -135,58 +160,27 @@ class RedisSession(Session):
     def forwarded(self, head: RequestHead) -> None:
         """The server will see this request."""
         effect = head.effect
-        head.transaction = self.transactions if self.in_transaction else -1
+        queued = self.in_transaction
+        head.transaction = self.transactions if queued else -1
         if effect is None:
-            if self.mute and head.replies:
-                head.replies = False
-            if self.mute == REPLY_SKIP:
-                self.mute = REPLY_ON
+            if self.muting.mode:
+                head.replies = self.muting.replies(None, queued) and head.replies
             return
         what = effect[0]
-        if self.in_transaction and what not in ("multi", "exec", "discard", "reset"):
-            self.queued.append(effect)
-            effect = ("queued",)
-        elif what == "reply":
-            self._reply_mode(head, effect[1])
-            return
-        elif what == "sync":
+        if what == "sync":
             self.tunnel = True
             return
-        elif what == "multi":
-            if not self.in_transaction:
-                self.transactions += 1
+        head.replies = self.muting.replies(effect, queued)
+        if what == "multi":
+            self.transactions += not queued
             self.in_transaction = True
             head.transaction = self.transactions
         elif what in ("exec", "discard", "reset"):
             effect = (what, tuple(self.queued) if what == "exec" else ())
             self.leave_transaction()
-        self._answer(head, effect)
-
-    def leave_transaction(self) -> None:
-        """EXEC, DISCARD or RESET have gone to the server."""
-        self.in_transaction = False
-        self.queued = []
-
-    def _reply_mode(self, head: RequestHead, mode: str) -> None:
-        if mode == "ON":
-            self.mute = REPLY_ON
-            head.replies = True
-        else:
-            head.replies = False
-            if mode == "OFF" or self.mute == REPLY_OFF:
-                self.mute = REPLY_OFF
-            else:
-                self.mute = REPLY_SKIP
-
-    def _answer(self, head: RequestHead, effect: Effect) -> None:
-        """Whether it is answered while replies are off, and what its reply does."""
-        muted, what = self.mute, effect[0]
-        if muted == REPLY_SKIP:
-            self.mute = REPLY_ON
-        if what == "reset" and muted == REPLY_OFF:
-            self.mute = muted = REPLY_ON
-        # Confirmations are sent whatever CLIENT REPLY says.
-        head.replies = not muted or what == "sub"
+        elif queued:
+            self.queued.append(effect)
+            effect = ("queued",)
         if head.framing is not SPECIAL:
             return
         if not head.replies:
@@ -195,6 +189,11 @@ class RedisSession(Session):
             self.expected[-1][1] += 1
         else:
             self.expected.append([effect, 1])
+
+    def leave_transaction(self) -> None:
+        """EXEC, DISCARD or RESET have gone to the server."""
+        self.in_transaction = False
+        self.queued = []
 
     def next_effect(self) -> Effect | None:
         """The effect of the request whose reply begins."""

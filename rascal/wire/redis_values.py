@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from rascal.errors import ProtocolError
-from rascal.wire.redis_requests import CRLF, HEADER_BYTES, MOST_BYTES, VIEW_BYTES, number
+from rascal.wire.redis_requests import VIEW_BYTES
 from rascal.wire.redis_session import ReplyHead, text
+from rascal.wire.redis_words import CRLF, HEADER_BYTES, MOST_BYTES, number
 from rascal.wire.types import HEAD_BYTES, Buffer
 
 MOST_VALUES = 2**32

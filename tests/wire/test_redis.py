@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rascal.errors import ConfigError, ProtocolError
 from rascal.wire.redis import PROTOCOL, read_addresses
 from rascal.wire.redis_commands import slot_of
-from rascal.wire.redis_requests import inline_words
+from rascal.wire.redis_words import inline_words
 from rascal.wire.types import HEAD_BYTES, ErrorCall, Head
 
 
@@ -401,6 +401,18 @@ def test_client_reply() -> None:
     assert [m.head.replies for m in these.requests[-4:]] == [False, False, True, True]
 
 
+def test_heads_that_wait_know_whether_they_are_answered() -> None:
+    these = books()
+    data = cmd("CLIENT", "REPLY", "SKIP") + cmd("GET", "a") + cmd("CLIENT", "REPLY", "OFF")
+    data += cmd("GET", "b") + cmd("SUBSCRIBE", "c") + cmd("CLIENT", "REPLY", "ON") + cmd("GET", "d")
+    heads: list[Any] = [piece.start for piece in these.to_upstream.codec.feed(data)]
+    expected = [False, False, False, False, True, True, True]
+    assert [head.replies for head in heads] == expected
+    for head in heads:
+        PROTOCOL.forwarded(these.session, head)
+    assert [head.replies for head in heads] == expected
+
+
 def test_reset_goes_back_to_resp2() -> None:
     these = books()
     these.up(cmd("HELLO", "3") + cmd("SUBSCRIBE", "a") + cmd("MULTI") + cmd("RESET"))
@@ -666,6 +678,11 @@ LOADED = (
     "discard",
     "k",
 )
+MODES = [
+    cmd(*line.split())
+    for line in """CLIENT REPLY OFF;CLIENT REPLY ON;CLIENT REPLY SKIP;MULTI;EXEC;RESET;HELLO 3
+DISCARD;SUBSCRIBE a b;UNSUBSCRIBE;MONITOR;GET k;SET k v""".replace("\n", ";").split(";")
+]
 WORDS = st.lists(
     st.one_of(
         st.sampled_from(LOADED).map(str.encode),
@@ -688,7 +705,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(
-    requests=st.lists(st.one_of(WORDS, st.just(b"PING\r\n"), st.just(b"\r\n"))),
+    requests=st.lists(st.one_of(WORDS, st.sampled_from([*MODES, b"PING\r\n", b"\r\n"]))),
     replies=st.lists(VALUES, max_size=8),
     at=st.lists(st.integers(0, 80_000), max_size=6),
 )
