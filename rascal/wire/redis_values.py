@@ -43,7 +43,7 @@ def ended(todo: int, stack: list[int]) -> int:
     """A value has ended: what is to come now."""
     if todo > 0:
         todo -= 1
-        while not todo and stack:
+        if not todo and stack:  # what it stands in streams
             todo = stack.pop()
     return todo
 
