@@ -1,0 +1,79 @@
+"""The reactor that Rascal prefers: Twisted's epoll reactor with lean dispatch and a steady clock.
+
+Twisted wraps every event in a log context and checks the descriptor again before it calls it;
+for a proxy that costs about as much as the work itself. Here an object that has `fast_event`
+gets it called at once when it is readable and nothing else; every other event takes Twisted's
+own way, without the log context. Timers follow the monotonic clock, so that setting the
+machine's clock neither fires nor delays them.
+
+Everything runs on Twisted's stock reactors as well, just slower.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from twisted.internet import main
+from twisted.logger import Logger
+
+try:
+    from select import EPOLLIN
+
+    from twisted.internet.epollreactor import EPollReactor
+except ImportError:  # not Linux
+    EPollReactor = None  # type: ignore[assignment,misc]
+
+log = Logger()
+
+if EPollReactor is not None:
+
+    class LeanEPollReactor(EPollReactor):
+        """An EPollReactor that calls `fast_event()` of readable objects without detours."""
+
+        seconds = staticmethod(time.monotonic)
+
+        def doPoll(self, timeout: float | None) -> None:
+            """Wait for events once and dispatch them."""
+            selectables = self._selectables
+            try:
+                events = self._poller.poll(
+                    -1 if timeout is None else timeout, len(selectables) or 1
+                )
+            except InterruptedError:
+                return
+            get = selectables.get
+            slow = self._doReadOrWrite
+            for fd, event in events:
+                found = get(fd)  # gone, or another by now, if an earlier event closed it
+                if found is None:
+                    continue
+                fast = getattr(found, "fast_event", None) if event == EPOLLIN else None
+                if fast is None:
+                    slow(found, fd, event)
+                    continue
+                try:
+                    why = fast()
+                except Exception as error:
+                    log.failure("{found!r} failed", found=found)
+                    why = error
+                if why is not None:
+                    self._disconnectSelectable(found, why, True)
+
+        doIteration = doPoll
+
+
+def install() -> None:
+    """Install it; where there is no epoll, Twisted's default."""
+    if EPollReactor is None:
+        from twisted.internet import default
+
+        default.install()
+    else:
+        main.installReactor(LeanEPollReactor())
+
+
+def install_unless_loaded() -> None:
+    """Install it if nothing (such as `twistd -r`) has chosen a reactor yet."""
+    if "twisted.internet.reactor" not in sys.modules:
+        install()
