@@ -149,7 +149,9 @@ class Codec(ABC):
         """
 
 
-def skim_requests(codec: Codec, protocol: WireProtocol, session: Any, ledger: Ledger, data: Buffer) -> None:
+def skim_requests(
+    codec: Codec, protocol: WireProtocol, session: Any, ledger: Ledger, data: Buffer
+) -> None:
     """The plain way to skim requests: through feed()."""
     for piece in codec.feed(data):
         if piece.start is not None:
@@ -270,6 +272,8 @@ class WireProtocol(ABC):
     """The server speaks first: the connection itself is exchange 0, its reply the greeting."""
     messages: ClassVar[bool] = True
     """False: no codec (tcp)."""
+    waits: ClassVar[bool] = False
+    """Its request codec may set `waiting`: the data path then asks it again after each reply."""
     part: ClassVar[str | None] = None
     """What Piece.part marks, plural, as truncate's option: "rows", "items", "chunks"."""
 
