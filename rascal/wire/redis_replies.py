@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from itertools import islice
+from typing import Literal
 
 from rascal.errors import LimitError, ProtocolError
 from rascal.wire.redis_scan import REPLY, VALUE, steps
@@ -78,6 +79,11 @@ class ReplyCodec(Codec):
 
     def undecided(self) -> bytes:
         return self.data[self.at :]
+
+    def under_way(self) -> Literal["", "message", "aside"]:
+        if not self.open:
+            return ""
+        return "message" if self.counts else "aside"
 
     # -- feed ----------------------------------------
     def feed(self, data: Buffer) -> Iterator[Piece]:

@@ -12,7 +12,7 @@ replication link: all that follows is one message without end, TUNNEL.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rascal.errors import LimitError, ProtocolError
 from rascal.wire.redis_scan import COMMAND, REQUEST, steps
@@ -70,6 +70,9 @@ class RequestCodec(Codec):
 
     def undecided(self) -> bytes:
         return self.data[self.at :]
+
+    def under_way(self) -> Literal["", "message", "aside"]:
+        return "message" if self.long or self.tunnel == 2 else ""
 
     # -- feed ----------------------------------------
     def feed(self, data: Buffer) -> Iterator[Piece]:

@@ -134,6 +134,15 @@ class Codec(ABC):
     def undecided(self) -> bytes:
         """Bytes taken and not yet handed out in a piece."""
 
+    @abstractmethod
+    def under_way(self) -> Literal["", "message", "aside"]:
+        """Whether a message has begun (its head was handed out, or skimmed) and has not ended.
+
+        "aside": one that answers no request, a push or an interim reply. The data path asks this
+        when a fault is added and it must know whether it stands inside a message that it never
+        saw begin, because skim() was at work.
+        """
+
     def eof(self) -> Iterable[Piece]:
         """The stream has ended: end a message that only EOF ends (HTTP/1.0 body)."""
         return ()
@@ -184,7 +193,9 @@ class Field:
 
 
 COMMON_FIELDS: tuple[Field, ...] = (
-    Field("client", "address", "address of the client, or a range such as 10.0.0.0/8", "connection"),
+    Field(
+        "client", "address", "address of the client, or a range such as 10.0.0.0/8", "connection"
+    ),
     Field("n", "number", "number of the request on its connection, from 1 after log-in"),
 )
 """Fields that every protocol with messages has; the data path supplies them. tcp: only client."""
@@ -310,7 +321,9 @@ class WireProtocol(ABC):
         """The bytes with which a real server refuses the request `head` (CONNECT: at accept)."""
         raise NotImplementedError(f"{self.name} has no errors")
 
-    def terminate(self, session: Any, head: Head, mark: int, call: ErrorCall | None) -> bytes | None:
+    def terminate(
+        self, session: Any, head: Head, mark: int, call: ErrorCall | None
+    ) -> bytes | None:
         """Close a reply that is half sent: with an error, or legally as if it ended here (None).
 
         `mark` is that of the piece that would have come next. None: the protocol cannot.
