@@ -220,7 +220,7 @@ class Shaper:
         return data
 
 
-# ---- kinds -----------------------------------------------------------------------------------------
+# ---- kinds --------------------------------------------------------------------------------------
 
 Level = Literal["listener", "connection", "message"]
 
@@ -244,6 +244,10 @@ class Kind(ABC):
         directional: takes the clause `direction` when it strikes connections.
         tracks: wants finished() for every exchange that matches (stale, concurrency).
         capture: with tracks: bytes of the reply to hand to finished().
+        only_holds: all that it ever does to messages is Hold them (delay, hang).
+        repairs: its answers may come with requests of the proxy's own (error: ROLLBACK).
+        only_at_start: what it does to a connection it does when that is accepted (refuse,
+            max_connections); connections that live already are not asked.
     """
 
     name: ClassVar[str]
@@ -257,22 +261,44 @@ class Kind(ABC):
     directional: ClassVar[bool] = False
     tracks: ClassVar[bool] = False
     capture: ClassVar[int] = 0
+    only_holds: ClassVar[bool] = False
+    repairs: ClassVar[bool] = False
+    only_at_start: ClassVar[bool] = False
 
-    def check(self, options: Options, protocol: WireProtocol, at: tuple[Moment, ...]) -> None:  # noqa: B027
-        """Refuse what cannot work on this protocol. Raises ConfigError (option=…)."""
+    def table(self, protocol: WireProtocol) -> OptionTable | None:
+        """Its options on this protocol (error takes the protocol's own too); None: the protocol
+        does not have this kind."""
+        if self.protocols and protocol.name not in self.protocols:
+            return None
+        if self.levels == ("message",) and not protocol.messages:
+            return None
+        return self.options
+
+    def usual(self, options: Options, protocol: WireProtocol) -> tuple[Moment, ...]:
+        """The moments at which it strikes if the user names none."""
+        return self.moments[:1]
+
+    def check(self, options: Options, protocol: WireProtocol, at: tuple[Moment, ...]) -> None:
+        """Refuse what cannot work on this protocol. Raises ConfigError (option=…).
+
+        Beside its table's, `options` has `at` and `direction` as the fault has them. What is
+        found here (a catalogue entry) may be kept as a further attribute for act().
+        """
 
     def state(self, options: Options) -> Any:
         """Something a fault of this kind keeps for its life (a token bucket), else None."""
         return None
 
     @abstractmethod
-    def act(self, options: Options, subject: Any, moment: Moment, draw: Draw, state: Any) -> Act | str:
+    def act(
+        self, options: Options, subject: Any, moment: Moment, draw: Draw, state: Any
+    ) -> Act | str:
         """What to do to this exchange at `moment` (or to this connection), or the reason why
         nothing ("nothing" for stale, "under" for rate_limit): counted as skipped."""
 
     def finished(
         self, options: Options, subject: Any, strike: Strike | None, reply: bytes | None, state: Any
-    ) -> None:  # noqa: B027
+    ) -> None:
         """With tracks: an exchange that matched has ended; `reply` if it was whole and small."""
 
     def shape(self, options: Options) -> Literal["listener", "connection", "message"] | None:
