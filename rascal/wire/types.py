@@ -296,7 +296,7 @@ class WireProtocol(ABC):
     def codecs(self, session: Any, ledger: Ledger) -> tuple[Codec, Codec]:
         """The codecs of a new connection: to_upstream, to_client."""
 
-    def forwarded(self, session: Any, head: Head) -> None:  # noqa: B027
+    def forwarded(self, session: Any, head: Head) -> None:
         """The upstream WILL see this request: change session facts here and only here."""
 
     def rewrite_head(self, session: Any, head: Head, data: bytes) -> bytes | None:
@@ -347,7 +347,7 @@ class WireProtocol(ABC):
         the connection stays usable (HTTP: not beyond 1 MiB)."""
         return True
 
-    def rewinds(self, session: Any, head: Head) -> None:  # noqa: B027
+    def rewinds(self, session: Any, head: Head) -> None:
         """An injected reply has been sent for `head`; adjust facts that the client now believes
         (HTTP: Connection: close)."""
 

@@ -7,6 +7,7 @@ import hashlib
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from pump import REACTORS, Loop, Pump, Witness, abort, loop, stuff
@@ -380,37 +381,30 @@ def test_lost_while_a_rest_waits_and_reading_is_paused(any_loop: Loop) -> None:
 
 
 @pytest.mark.parametrize("where", ["on_data", "on_eof", "hangup", "drained"])
-def test_a_mistake_ends_one_connection_and_is_logged(lean: Loop, where: str) -> None:
-    from twisted.logger import globalLogPublisher
-
+def test_a_mistake_ends_one_connection_and_is_logged(
+    lean: Loop, where: str, logged_failures: Any
+) -> None:
     peer, end = lean.end()
     seen = Witness(end)
-    logged = []
 
     def wrong(*_: object) -> None:
         raise RuntimeError("ours")
 
     setattr(end if where.startswith("on_") else seen, where, wrong)
-    globalLogPublisher.addObserver(logged.append)
-    try:
-        if where == "hangup":
-            end.pause()
-            peer.shutdown(1)
+    if where == "hangup":
+        end.pause()
+        peer.shutdown(1)
+    else:
+        end.resume()
+        if where == "drained":
+            end.write(b"x" * (2 << 20))
+            assert lean.ending(peer) == "RST"
         else:
-            end.resume()
-            if where == "drained":
-                end.write(b"x" * (2 << 20))
-                assert lean.ending(peer) == "RST"
-            else:
-                peer.send(b"x")
-                peer.shutdown(1)
-        lean.until(lambda: "lost" in seen.told)
-    finally:
-        globalLogPublisher.removeObserver(logged.append)
+            peer.send(b"x")
+            peer.shutdown(1)
+    lean.until(lambda: "lost" in seen.told)
     assert end.closed
-    assert [str(event["log_failure"].value) for event in logged if "log_failure" in event] == [
-        "ours"
-    ]
+    assert [str(failure.value) for failure in logged_failures.flush(RuntimeError)] == ["ours"]
 
 
 def test_no_cyclic_garbage(lean: Loop) -> None:

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pump import Loop, loop
@@ -289,7 +290,7 @@ def test_both_families_of_a_name(lean: Loop) -> None:
         one.stop()
 
 
-def test_many_at_once_and_a_mistake_of_ours(lean: Loop) -> None:
+def test_many_at_once_and_a_mistake_of_ours(lean: Loop, logged_failures: Any) -> None:
     door = Door(lean, LOCAL, 1024)
     take, wrong = door.listener.accepted, []
 
@@ -303,6 +304,7 @@ def test_many_at_once_and_a_mistake_of_ours(lean: Loop) -> None:
     for _ in range(150):
         assert door.connect()[0] == "open"
     lean.until(lambda: len(door.accepted) == 149)
+    assert [str(failure.value) for failure in logged_failures.flush(RuntimeError)] == ["ours"]
     door.listener.stop()
 
 

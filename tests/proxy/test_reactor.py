@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from pump import Loop, loop
 from twisted.internet import protocol
-from twisted.logger import globalLogPublisher
 
 
 @pytest.fixture
@@ -85,19 +84,15 @@ def test_without_fast_event_it_is_twisted_way(lean: Loop) -> None:
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_a_failing_reader_is_logged_and_disconnected(lean: Loop, fast: bool) -> None:
+def test_a_failing_reader_is_logged_and_disconnected(
+    lean: Loop, fast: bool, logged_failures: Any
+) -> None:
     peer, sock = lean.pair()
     reader = Reader(sock, RuntimeError("ours"), fast)
     lean.reactor.addReader(reader)
-    logged: list[Any] = []
-    globalLogPublisher.addObserver(logged.append)
-    try:
-        peer.send(b"x")
-        lean.until(lambda: "lost" in reader.calls)
-    finally:
-        globalLogPublisher.removeObserver(logged.append)
-    failures = [event.get("log_failure") or event.get("failure") for event in logged]
-    assert [str(failure.value) for failure in failures] == ["ours"]
+    peer.send(b"x")
+    lean.until(lambda: "lost" in reader.calls)
+    assert [str(failure.value) for failure in logged_failures.flush(RuntimeError)] == ["ours"]
     assert reader not in lean.reactor.getReaders()
 
 
