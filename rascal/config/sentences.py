@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import attrs
 
+from rascal.config.building import build, free_name
 from rascal.config.ini import Entry, Section
 from rascal.config.registry import Registry
 from rascal.config.specs import Form, Installed, usual_name
@@ -294,57 +294,23 @@ class Sentences:
         return tuple(installed for draft in self.drafts if (installed := self._build(draft, taken)))
 
     def _build(self, draft: Draft, taken: set[str]) -> Installed | None:
-        name = draft.name or _free_name(draft.phrases[0], taken)
+        name = draft.name or free_name(usual_name(draft.phrases[0]), taken)
         taken.add(name)
-        phrase = draft.phrases[0]
-        enabled = draft.enabled
         try:
-            if draft.form == "script":
-                spec = self.registry.script(draft.phrases, draft.match, self.protocol, name)
-                specs: tuple[Any, ...] = (spec,)
-            elif draft.form == "roulette":
-                specs = (self.registry.roulette(draft.phrases, self.protocol, name),)
-            elif draft.form == "recipe":
-                specs = tuple(self.registry.recipe(phrase, self.protocol, name))
-            else:
-                specs = (self.registry.fault(phrase, self.protocol, name),)
-                enabled = phrase.clause("enabled", True)
+            return build(
+                self.registry,
+                self.protocol,
+                draft.form,
+                name,
+                draft.phrases,
+                match=draft.match,
+                enabled=draft.enabled,
+                path=draft.path,
+                line=draft.line,
+            )
         except ConfigError as error:
             self.findings.append(draft.where(error))
             return None
-        if not enabled and draft.form in ("script", "roulette"):
-            specs = tuple(
-                attrs.evolve(spec, enabled=False) if hasattr(spec, "enabled") else spec
-                for spec in specs
-            )
-        phrases = draft.phrases
-        if draft.form in ("fault", "recipe"):
-            phrases = (_unnamed(phrase),)
-        return Installed(
-            form=draft.form,
-            name=name,
-            phrases=phrases,
-            match=draft.match,
-            enabled=enabled,
-            specs=specs,
-            path=draft.path,
-            line=draft.line,
-        )
-
-
-def _free_name(phrase: Phrase, taken: set[str]) -> str:
-    """KIND, KIND-2 …; of a recipe its name."""
-    kind = usual_name(phrase)
-    name, number = kind, 1
-    while name in taken:
-        number += 1
-        name = f"{kind}-{number}"
-    return name
-
-
-def _unnamed(phrase: Phrase) -> Phrase:
-    clauses = tuple((k, v) for k, v in phrase.clauses if k not in ("name", "enabled"))
-    return replace(phrase, clauses=clauses)
 
 
 def _blank(text: str, begin: int) -> str:
