@@ -1,0 +1,90 @@
+"""What a step of the demo found: what the client saw, how long it took, and what proves it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from rascal.demo.node import Armed, Counters
+
+
+@attrs.frozen
+class Seen:
+    """How a client's call ended."""
+
+    seconds: float
+    value: Any = None
+    error: Exception | None = None
+
+    def __str__(self) -> str:
+        """The value, or the exception's class and text, and the time it took."""
+        text = repr(self.value) if self.error is None else describe(self.error)
+        return f"{text}  after {_short(self.seconds)}"
+
+
+def attempt(call: Callable[[], Any]) -> Seen:
+    """Make a client's call and see how it ends."""
+    began = time.perf_counter()
+    try:
+        value = call()
+    except Exception as error:
+        return Seen(time.perf_counter() - began, error=error)
+    return Seen(time.perf_counter() - began, value)
+
+
+def describe(error: BaseException) -> str:
+    """`pymysql.err.OperationalError: (1213, '…')`."""
+    kind = type(error)
+    return f"{kind.__module__}.{kind.__qualname__}: {error}"
+
+
+@attrs.define
+class Report:
+    """One step."""
+
+    title: str
+    what: str
+    faults: list[tuple[str, str]] = attrs.field(factory=list)
+    lines: list[tuple[str, str]] = attrs.field(factory=list)
+    checks: list[tuple[str, bool]] = attrs.field(factory=list)
+    counters: list[str] = attrs.field(factory=list)
+    seconds: float = 0.0
+
+    def armed(self, *faults: Armed) -> None:
+        """These faults were armed, in these words."""
+        self.faults += [(one.proxy, one.text) for one in faults]
+
+    def did(self, text: str) -> None:
+        """What the client asked for."""
+        self.lines.append(("client", text))
+
+    def saw(self, seen: Seen | str) -> None:
+        """What the client saw."""
+        self.lines.append(("it saw", str(seen)))
+
+    def check(self, text: str, good: bool) -> None:
+        """Something that must be so."""
+        self.checks.append((text, bool(good)))
+
+    def count(self, armed: Armed, **expected: int) -> Counters:
+        """Show a fault's counters; those that are named must have these values."""
+        counters = armed.counters
+        self.counters.append(f"{armed.proxy}/{armed.name}: {counters}")
+        for name, value in expected.items():
+            if getattr(counters, name) != value:
+                self.check(f"{armed.name}: {name} is {value}", False)
+        if not counters.add_up:
+            self.check(f"{armed.name}: matched = fired + skipped + reserved", False)
+        return counters
+
+    @property
+    def good(self) -> bool:
+        """Everything was as it should be."""
+        return bool(self.checks) and all(good for _, good in self.checks)
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds * 1000:.1f}ms" if seconds < 0.1 else f"{seconds:.2f}s"
