@@ -41,13 +41,22 @@ class Loop:
         deadline = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
-            self.reactor.iterate(0.005)
+            self._iterate(0.005)
         return found
 
     def turn(self, times: int = 5) -> None:
         """Let what is due happen."""
         for _ in range(times):
-            self.reactor.iterate(0)
+            self._iterate(0)
+
+    def _iterate(self, seconds: float) -> None:
+        """One turn; pytest's own reactor may be an asyncio loop that is running around us."""
+        around = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            self.reactor.iterate(seconds)
+        finally:
+            asyncio._set_running_loop(around)
 
     def clean(self) -> None:
         """Nothing of ours is left in the reactor."""
