@@ -1,0 +1,169 @@
+"""What faults on connections and bytes do to a connection, and how any strike is let go.
+
+apply(connection, strike)      the strike was chosen for this connection: set it up
+attach(connection)             both legs are there: what concerns bytes goes to the relays
+release(strike, on_remove)     the fault has left: nothing that it holds stays
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rascal.faults.types import (
+    Act,
+    Age,
+    CloseHold,
+    ConnectHold,
+    Discard,
+    End,
+    Idle,
+    Pace,
+    Refuse,
+    StreamHold,
+)
+from rascal.proxy.outlet import Outlet
+
+if TYPE_CHECKING:
+    from rascal.faults.fault import Strike
+    from rascal.proxy.connection import Connection
+
+BYTES = (StreamHold, CloseHold, Pace, Discard)
+
+
+def only_at_start(spec: Any) -> bool:
+    """Whether a fault strikes connections when they are accepted and never later."""
+    return bool(spec.kind.only_at_start)
+
+
+def apply(connection: Connection, strike: Strike) -> None:
+    """Set up what a connection-level strike wants."""
+    for act in strike.acts:
+        if isinstance(act, Refuse | End):
+            if connection.turned_away:
+                strike.done("outranked")
+                return
+            strike.fire()
+            connection.turn_away(strike, act)
+        elif isinstance(act, ConnectHold):
+            connection.hold_dial(strike, act.seconds)
+        elif isinstance(act, Age):
+            when = max(connection.clock.now(), connection.began + act.seconds)
+            connection.timers[strike] = connection.clock.call_at(
+                when, lambda act=act: _aged(connection, strike, act)
+            )
+        elif isinstance(act, Idle):
+            connection.touched = connection.clock.now()
+            connection.idlers[strike] = act
+            _watch_idle(connection, strike, act)
+        elif isinstance(act, BYTES):
+            if connection.up is not None:
+                _attach(connection, strike, act)
+            else:
+                connection.pending.append((strike, act))
+    connection.tune()
+
+
+def attach(connection: Connection) -> None:
+    """The relays exist now."""
+    pending, connection.pending = connection.pending, []
+    for strike, act in pending:
+        if strike.state == "chosen":
+            _attach(connection, strike, act)
+
+
+def _attach(connection: Connection, strike: Strike, act: Act) -> None:
+    assert connection.up is not None and connection.down is not None
+    for relay in (connection.up, connection.down):
+        direction = getattr(act, "direction", "both")
+        if direction not in ("both", "to_upstream" if relay.to_upstream else "to_client"):
+            continue
+        if isinstance(act, StreamHold):
+            strike.fire()
+            relay.lags.append((strike, act.sample))
+        elif isinstance(act, CloseHold):
+            relay.closed.append((strike, act.seconds))
+        elif isinstance(act, Discard):
+            strike.fire()
+            relay.discard = strike
+        elif isinstance(act, Pace):
+            strike.fire()
+            if relay.outlet is None:
+                relay.outlet = Outlet(relay)
+            relay.outlet.shapers.append((strike, act.make()))
+
+
+def _aged(connection: Connection, strike: Strike, act: Age) -> None:
+    connection.timers.pop(strike, None)
+    if act.at_boundary and not connection.at_boundary():
+        connection.due = (strike, act)
+        connection.tune()
+        return
+    expire(connection, strike, act)
+
+
+def expire(connection: Connection, strike: Strike, act: Age | Idle) -> None:
+    """Its time is up: close, reset, or drop it silently."""
+    if connection.ended_by or strike.state != "chosen":
+        return
+    strike.fire()
+    if act.then == "silent":
+        connection.silence()
+    else:
+        connection.end(act.then, strike.fault.name)
+
+
+def _watch_idle(connection: Connection, strike: Strike, act: Idle) -> None:
+    when = connection.touched + act.seconds
+
+    def due() -> None:
+        connection.timers.pop(strike, None)
+        if connection.touched + act.seconds <= connection.clock.now():
+            connection.idlers.pop(strike, None)
+            expire(connection, strike, act)
+        else:
+            _watch_idle(connection, strike, act)
+
+    connection.timers[strike] = connection.clock.call_at(when, due)
+
+
+def discarded(connection: Connection, strike: Strike) -> None:
+    """Bytes were dropped: the time until the connection closes starts anew."""
+    act = next(act for act in strike.acts if isinstance(act, Discard))
+    timer = connection.timers.pop(strike, None)
+    if timer is not None:
+        timer.cancel()
+    if act.close_after != float("inf"):
+        connection.timers[strike] = connection.clock.call_at(
+            connection.clock.now() + act.close_after,
+            lambda: connection.end("close", strike.fault.name),
+        )
+
+
+def release(strike: Strike, on_remove: str) -> None:
+    """The fault has left: void what has not struck, let go what it holds, in order."""
+    connection: Connection = strike.subject.connection
+    state = strike.state
+    held = state == "fired" and strike.holding > 0
+    dropped = state == "fired" and any(isinstance(act, Discard) for act in strike.acts)
+    strike.done("removed")
+    timer = connection.timers.pop(strike, None)
+    if timer is not None:
+        timer.cancel()
+    connection.idlers.pop(strike, None)
+    connection.pending = [pair for pair in connection.pending if pair[0] is not strike]
+    if connection.due is not None and connection.due[0] is strike:
+        connection.due = None
+    if connection.ended_by:
+        return
+    if connection.stuck is strike or dropped or (held and on_remove == "close"):
+        connection.end("close", "fault removed")
+        return
+    for relay in (connection.up, connection.down):
+        if relay is not None:
+            relay.lags = [pair for pair in relay.lags if pair[0] is not strike]
+            relay.closed = [pair for pair in relay.closed if pair[0] is not strike]
+            if relay.outlet is not None:
+                relay.outlet.remove(strike)
+                relay.let_out()
+    connection.let_dial(strike)
+    connection.pump()

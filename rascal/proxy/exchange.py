@@ -1,0 +1,243 @@
+"""Exchanges and the books of a connection: which request a reply belongs to.
+
+Two queues, not one. `forwarded`: what the upstream still has to answer, appended when a request
+leaves for it, popped when the codec has PARSED the end of the reply. `owed`: what the client still
+has to get, appended when a request leaves the queue (forwarded or answered by the proxy), popped
+when the end of its reply has LEFT. Swallowed exchanges are in the first only, answered ones in
+the second only, those without a reply in neither.
+
+While nobody watches there are no exchanges, only runs: a framing and a count. A client may
+pipeline a million commands before it reads, and each must not cost an object.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+from rascal.wire.types import Head
+
+if TYPE_CHECKING:
+    from rascal.faults.fault import Fault, Strike
+    from rascal.faults.types import Act
+    from rascal.proxy.connection import Connection
+    from rascal.wire.types import Moment, WireProtocol
+
+
+class Exchange:
+    """A request with its reply, as long as somebody watches or a fault may strike it."""
+
+    __slots__ = (
+        "began",
+        "body",
+        "captured",
+        "close_after",
+        "collected",
+        "connection",
+        "cut",
+        "ended",
+        "finished",
+        "forwarded",
+        "framing",
+        "head",
+        "injected",
+        "limit",
+        "mark",
+        "n",
+        "outcome",
+        "parts",
+        "reply_head",
+        "reply_size",
+        "strikes",
+        "struck",
+        "swallow",
+        "trackers",
+    )
+
+    def __init__(self, connection: Connection, n: int, head: Head, began: float) -> None:
+        self.connection = connection
+        self.n = n
+        self.head = head
+        self.framing: Hashable = head.framing
+        self.began = began
+        self.ended: float | None = None
+        self.strikes: list[Strike] = []
+        self.struck: list[str] = []
+        self.trackers: list[tuple[Fault, Strike | None]] = []
+        self.injected: bytes | None = None
+        self.close_after = False
+        self.swallow = False
+        self.forwarded = False
+        self.finished = False
+        self.cut = False
+        self.parts = 0
+        self.mark = 0
+        self.reply_head: Head | None = None
+        self.reply_size = 0
+        self.body: bytearray | None = None
+        self.collected: bytearray | None = None
+        self.captured: bytearray | None = None
+        self.limit = 0
+        self.outcome = ""
+
+    @property
+    def protocol(self) -> WireProtocol:
+        return self.connection.protocol
+
+    @property
+    def session(self) -> Any:
+        return self.connection.session
+
+    def value(self, name: str) -> Any:
+        """A match field: of the connection, the exchange, the request, else the reply."""
+        if name == "n":
+            return self.n
+        if name == "client":
+            return self.connection.client_address
+        found = self.head.value(name)
+        if found is None and self.reply_head is not None:
+            return self.reply_head.value(name)
+        return found
+
+    def chosen(self, moment: Moment, *kinds: type[Act]) -> tuple[Strike, Any] | None:
+        """The strike that waits for this moment with an act of one of these sorts."""
+        for strike in self.strikes:
+            if strike.state == "chosen":
+                act = strike.acts[0]
+                if isinstance(act, kinds) and getattr(act, "moment", "during") == moment:
+                    return strike, act
+        return None
+
+    def capture(self, data: Any) -> None:
+        """Keep a reply for those who track it, up to its limit."""
+        if self.captured is None:
+            return
+        if len(self.captured) + len(data) > self.limit:
+            self.captured = None
+        else:
+            self.captured += data
+
+    def finish(self, outcome: str = "ok") -> None:
+        """It is over: strikes that never came to it are void, trackers hear of it."""
+        if self.finished:
+            return
+        self.finished = True
+        self.outcome = self.outcome or outcome
+        connection = self.connection
+        self.ended = connection.clock.now()
+        strikes = self.strikes
+        while strikes:
+            strikes.pop().done()
+        if self.trackers:
+            reply = (
+                bytes(self.captured) if self.captured is not None and self.outcome == "ok" else None
+            )
+            trackers, self.trackers = self.trackers, []
+            for fault, strike in trackers:
+                connection.gate.tell_finished(fault, strike, self, reply)
+        if self.n > 0 or self.struck:
+            connection.gate.observer.finished(self)
+
+
+class Run:
+    """`count` requests in a row of one framing that nobody watched."""
+
+    __slots__ = ("count", "framing")
+
+    def __init__(self, framing: Hashable, count: int) -> None:
+        self.framing = framing
+        self.count = count
+
+
+class Books:
+    """The ledger of one connection (rascal.wire.types.Ledger)."""
+
+    __slots__ = ("connection", "count", "forwarded", "owed")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.count = 0
+        self.forwarded: deque[Exchange | Run] = deque()
+        self.owed: deque[Exchange | Run] = deque()
+
+    # -- what codecs ask --
+    def framing(self) -> Hashable:
+        if not self.forwarded:
+            raise LookupError("nothing is outstanding")
+        return self.forwarded[0].framing
+
+    def request(self, head: Head) -> None:
+        if head.asked:
+            self.count += 1
+        if not head.replies:
+            return
+        forwarded = self.forwarded
+        last = forwarded[-1] if forwarded else None
+        if type(last) is Run and last.framing == head.framing:
+            last.count += 1
+        else:
+            forwarded.append(Run(head.framing, 1))
+
+    def replied(self) -> None:
+        first = self.forwarded[0]
+        if type(first) is Run:
+            first.count -= 1
+            if not first.count:
+                self.forwarded.popleft()
+        else:
+            self.forwarded.popleft()
+            assert isinstance(first, Exchange)
+            first.finish()
+
+    # -- what the data path does --
+    def watch(self) -> None:
+        """From runs to exchanges: what is forwarded is what is owed (the books were clean)."""
+        self.owed = deque(
+            Run(entry.framing, entry.count) if isinstance(entry, Run) else entry
+            for entry in self.forwarded
+        )
+
+    def unwatch(self) -> None:
+        """From exchanges to runs; only while the books are clean."""
+        self.owed.clear()
+
+    def answering(self) -> Exchange | None:
+        """The exchange whose reply comes next from the upstream; None if there is none."""
+        if not self.forwarded:
+            return None
+        first = self.forwarded[0]
+        if isinstance(first, Exchange):
+            return first
+        exchange = self.connection.unwatched(first.framing)
+        _claim(self.forwarded, 0, exchange)
+        for at, entry in enumerate(self.owed):
+            if isinstance(entry, Run):
+                _claim(self.owed, at, exchange)
+                break
+        return exchange
+
+    def clean(self) -> bool:
+        """Nothing injected or cut is owed, nothing is swallowed."""
+        for entry in self.owed:
+            if isinstance(entry, Exchange) and (entry.injected is not None or entry.cut):
+                return False
+        return not any(isinstance(entry, Exchange) and entry.swallow for entry in self.forwarded)
+
+    def close(self) -> None:
+        """The connection is over: every exchange in the books ends."""
+        for queue in (self.forwarded, self.owed):
+            while queue:
+                entry = queue.popleft()
+                if isinstance(entry, Exchange):
+                    entry.finish("gone")
+
+
+def _claim(queue: deque[Exchange | Run], at: int, exchange: Exchange) -> None:
+    run = queue[at]
+    assert isinstance(run, Run)
+    run.count -= 1
+    if run.count:
+        queue.insert(at, exchange)
+    else:
+        queue[at] = exchange

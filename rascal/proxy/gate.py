@@ -1,0 +1,423 @@
+"""The faults of one proxy, in listed order, and who is asked when.
+
+    exchange begins ──ask──► every armed message fault that matches ──pick──► strikes
+    reply begins ──ask_reply──► those whose match has reply fields
+    connection accepted ──admit──► faults on connections and bytes; ask_connect: exchange 0
+    fault added, enabled, used up, removed ──► modes of all connections are chosen anew
+
+A fault is asked only while it is armed. It leaves by removal, disabling, expiry (`for`) or panic,
+all at once: what it holds is let go (rascal.proxy.effects).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+from twisted.logger import Logger
+
+from rascal.faults.fault import Fault, Strike
+from rascal.faults.types import Act, ListenFull, ListenRefuse
+from rascal.options import Options
+from rascal.proxy import effects
+from rascal.proxy.budget import HOLD_BYTES, Budget
+from rascal.proxy.needs import SKIM, Needs, needs_of
+from rascal.wire.types import Moment, WireProtocol
+
+if TYPE_CHECKING:
+    from rascal.proxy.connection import Connection
+    from rascal.proxy.exchange import Exchange
+
+log = Logger()
+
+
+class Observer(Protocol):
+    """Who keeps the latest exchanges (rascal.proxy.recent.Recent)."""
+
+    def finished(self, exchange: Any) -> None:
+        """An exchange is over."""
+
+
+class _Nobody:
+    def finished(self, exchange: Any) -> None: ...
+
+
+@attrs.define
+class Counts:
+    """What a proxy has seen since its start or the last reset.
+
+    Attributes:
+        connections: accepted.
+        dials: outcomes of dialling: ok, refused, timeout, unreachable, unresolved, tls.
+        desyncs: connections on which bytes were not the protocol.
+        raw: of those, the ones that were relayed as bytes from there on.
+        notes: why, and how often.
+        ends: reasons why connections ended before their peers ended them.
+    """
+
+    connections: int = 0
+    dials: Counter[str] = attrs.field(factory=Counter)
+    desyncs: int = 0
+    raw: int = 0
+    notes: Counter[str] = attrs.field(factory=Counter)
+    ends: Counter[str] = attrs.field(factory=Counter)
+
+
+class Gate:
+    """What the connections of one proxy ask.
+
+    Args:
+        name: the proxy's.
+        protocol, options: what it speaks, and the protocol's own options.
+        clock, budget: of the process.
+        seed: of all draws.
+        observer: gets finished exchanges.
+        listener: takes faults on the listening socket: (refuse, full).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        protocol: WireProtocol,
+        options: Options,
+        clock: Any,
+        budget: Budget,
+        *,
+        seed: int = 0,
+        observer: Observer | None = None,
+        listener: Callable[[bool, bool], None] | None = None,
+        mirror: bool = True,
+    ) -> None:
+        self.name = name
+        self.protocol = protocol
+        self.options = options
+        self.clock = clock
+        self.budget = budget
+        self.seed = seed
+        self.mirror = mirror
+        self.observer: Observer = observer or _Nobody()
+        self.listener = listener
+        self.faults: dict[str, Fault] = {}
+        self.connections: dict[int, Connection] = {}
+        self.counts = Counts()
+        self.on_event: Callable[[str, Any], None] | None = None
+        self.watch_until = 0.0
+        self.hold_bytes = HOLD_BYTES
+        self.rewrites = protocol.rewrites(options) if protocol.messages else (False, False)
+        self.needs: Needs = SKIM
+        self._number = 0
+        self._retune: Any = None
+        self._messages: tuple[Fault, ...] = ()
+        self._replies: tuple[Fault, ...] = ()
+        self._connects: tuple[Fault, ...] = ()
+        self._sessions: tuple[Fault, ...] = ()
+        self._scripts: tuple[Fault, ...] = ()
+
+    # -- faults come and go ------------------------------------------------------------------------
+    def add(self, spec: Any) -> Fault:
+        """Install it, armed if it is enabled. Its name must be free."""
+        assert spec.name not in self.faults
+        fault = Fault(spec, self.seed, self.name, self._changed)
+        self.faults[spec.name] = fault
+        if spec.enabled:
+            self.arm(fault)
+        return fault
+
+    def remove(self, name: str) -> Fault:
+        """Take it away; what it holds is let go now."""
+        fault = self.faults.pop(name)
+        self._leave(fault)
+        return fault
+
+    def arm(self, fault: Fault) -> None:
+        """Enable: its used count and its time start anew, match numbers go on."""
+        fault.arm()
+        self._in_effect(fault)
+
+    def restart(self, fault: Fault) -> None:
+        """Match numbers, used count and steps start from the beginning, armed."""
+        fault.restart()
+        self._in_effect(fault)
+
+    def disarm(self, fault: Fault) -> None:
+        """Disable; what it holds is let go now."""
+        self._leave(fault)
+
+    def replace(self, fault: Fault, spec: Any) -> None:
+        """Change it: the next match is the first to see it. What it does to live connections as
+        a whole (shapers, ages) is set up anew."""
+        armed = fault.armed
+        if fault.spec.level != "message" or spec.level != "message":
+            self._leave(fault)
+            fault.replace(spec)
+            if armed:
+                self.arm(fault)
+        else:
+            fault.replace(spec)
+            self._expire_in(fault)
+            self.tune()
+
+    def set_options(self, options: Options) -> None:
+        """Other options of the protocol, for new connections."""
+        self.options = options
+        if self.protocol.messages:
+            self.rewrites = self.protocol.rewrites(options)
+
+    def order(self, names: list[str]) -> None:
+        """List them in this order; those that are not named come last."""
+        named = {name: self.faults[name] for name in names if name in self.faults}
+        self.faults = {**named, **self.faults}
+        self.tune()
+
+    def _in_effect(self, fault: Fault) -> None:
+        fault.enabled_at = self.clock.now()
+        self._expire_in(fault)
+        level = fault.spec.level
+        if level == "listener":
+            self._listen(fault)
+        elif level == "connection":
+            self._lists()
+            for connection in list(self.connections.values()):
+                self._ask_live(fault, connection)
+        self.tune()
+
+    def _expire_in(self, fault: Fault) -> None:
+        if fault.expires is not None:
+            fault.expires.cancel()
+            fault.expires = None
+        lasts = getattr(fault.spec, "lasts", None)
+        if fault.armed and lasts is not None and fault.enabled_at is not None:
+            when = fault.enabled_at + lasts
+            fault.expires = self.clock.call_at(when, lambda: self._expired(fault))
+
+    def _expired(self, fault: Fault) -> None:
+        fault.expires = None
+        self._leave(fault)
+        self.tell("fault-expired", fault)
+
+    def _leave(self, fault: Fault) -> None:
+        fault.armed = False
+        if fault.expires is not None:
+            fault.expires.cancel()
+            fault.expires = None
+        self._lists()
+        on_remove = getattr(fault.spec, "on_remove", "release")
+        for strike in list(fault.live):
+            effects.release(strike, on_remove)
+        if fault.spec.level == "listener":
+            self._listen(None)
+        self.tune()
+
+    def _changed(self, fault: Fault) -> None:
+        """It has disarmed itself (used up, last step): its own strikes live on."""
+        if fault.expires is not None and not fault.armed and not fault.live:
+            fault.expires.cancel()
+            fault.expires = None
+        self._lists()
+        self.needs = needs_of(self.faults.values(), self.protocol)
+        self._retune_soon()
+        self.tell("fault-changed", fault)
+
+    def _listen(self, fault: Fault | None) -> None:
+        """Faults on the listening socket, all of them together."""
+        refuse = full = False
+        for one in self.faults.values():
+            if one.armed and one.spec.level == "listener":
+                act = self._listener_act(one)
+                refuse = refuse or isinstance(act, ListenRefuse)
+                full = full or isinstance(act, ListenFull)
+        if self.listener is not None:
+            self.listener(refuse, full)
+        if fault is not None:
+            fault.effective()
+
+    def _listener_act(self, fault: Fault) -> Act | str:
+        spec: Any = fault.spec
+        return spec.kind.act(spec.options, None, "connect", _no_draw, None)  # type: ignore[no-any-return]
+
+    # -- modes -------------------------------------------------------------------------------------
+    def tune(self) -> None:
+        """The faults are others: every connection chooses its modes anew."""
+        self._lists()
+        self.needs = needs_of(self.faults.values(), self.protocol)
+        buffers = [
+            getattr(fault.spec.options, "buffer", None) or 0
+            for fault in self.faults.values()
+            if fault.armed and hasattr(fault.spec, "options")
+        ]
+        self.hold_bytes = max([HOLD_BYTES, *buffers])
+        for connection in list(self.connections.values()):
+            connection.tune()
+
+    def _retune_soon(self) -> None:
+        """From within the data path: when its turn is over."""
+        if self._retune is None:
+            self._retune = self.clock.call_at(self.clock.now(), self._retune_now)
+
+    def _retune_now(self) -> None:
+        self._retune = None
+        self.tune()
+
+    def _lists(self) -> None:
+        armed = [f for f in self.faults.values() if f.armed and f.spec.level == "message"]
+        self._scripts = tuple(f for f in armed if f.is_script)
+        self._replies = tuple(f for f in armed if f.spec.match.reply and not f.is_script)
+        asked = [f for f in armed if not (f.spec.match.reply and not f.is_script)]
+        greets = self.protocol.greets
+        self._connects = tuple(
+            f for f in asked if _at_connect(f) or (greets and _names(f, "CONNECT"))
+        )
+        self._messages = tuple(f for f in asked if not _at_connect(f))
+        self._sessions = tuple(
+            f for f in armed if f.spec.match.commands is not None and not _at_connect(f)
+        )
+
+    @property
+    def watching(self) -> bool:
+        """Whether somebody looks at exchanges."""
+        return self.watch_until > 0.0 and self.watch_until > self.clock.now()
+
+    def watch(self, seconds: float) -> None:
+        """Let all exchanges be seen for so long."""
+        was = self.watching
+        self.watch_until = max(self.watch_until, self.clock.now() + seconds)
+        if not was:
+            self.tune()
+
+    # -- questions ---------------------------------------------------------------------------------
+    def ask(self, x: Exchange) -> None:
+        """The head of a request is known: who strikes this exchange?"""
+        if x.head.asked:
+            faults = self._messages
+        else:
+            command = x.head.command
+            faults = tuple(f for f in self._sessions if f.spec.match.names(command))
+        if faults:
+            self._ask(x, faults)
+
+    def ask_reply(self, x: Exchange) -> None:
+        """The head of its reply is known."""
+        if not self._replies or (not x.head.asked and x.n != 0):
+            return
+        faults: Iterator[Fault] | tuple[Fault, ...] = self._replies
+        if not x.head.asked:
+            faults = (f for f in self._replies if f.spec.match.names(x.head.command))
+        self._ask(x, tuple(faults), {m for s in x.strikes for m in _moments(s)})
+
+    def ask_connect(self, x: Exchange) -> None:
+        """A connection was accepted: exchange 0."""
+        if self._connects:
+            self._ask(x, self._connects)
+
+    def _ask(
+        self, x: Exchange, faults: tuple[Fault, ...], taken: set[Moment] | None = None
+    ) -> None:
+        taken = set() if taken is None else taken
+        replies = x.head.replies
+        script: Fault | None = None
+        for fault in self._scripts:
+            if fault in faults and fault.spec.match.matches(x):
+                script = fault
+                break
+        if script is not None:
+            self._pick(script, x, replies, taken, False)
+        for fault in faults:
+            if fault is not script and fault.armed and fault.spec.match.matches(x):
+                self._pick(fault, x, replies, taken, script is not None)
+
+    def _pick(
+        self, fault: Fault, x: Exchange, replies: bool, taken: set[Moment], blocked: bool
+    ) -> None:
+        strike = fault.pick(x, replies, taken, blocked)
+        spec = fault.spec
+        kind = getattr(spec, "kind", None)
+        if strike is not None:
+            x.strikes.append(strike)
+            if not strike.spec.kind.composes:
+                taken.update(strike.spec.at)
+        if kind is not None and kind.tracks and fault.armed:
+            x.trackers.append((fault, strike))
+            if kind.capture and x.captured is None:
+                x.captured = bytearray()
+            x.limit = max(x.limit, kind.capture)
+
+    def tell_finished(
+        self, fault: Fault, strike: Strike | None, x: Exchange, reply: bytes | None
+    ) -> None:
+        """An exchange that a tracking fault has seen is over."""
+        spec = fault.spec
+        kind = getattr(spec, "kind", None)
+        if kind is not None and kind.tracks:
+            kind.finished(spec.options, x, strike, reply, fault.state.get(id(spec)))  # type: ignore[union-attr]
+
+    # -- connections -------------------------------------------------------------------------------
+    def next_number(self) -> int:
+        """Connections are numbered as they are accepted, from 1."""
+        self._number += 1
+        self.counts.connections += 1
+        return self._number
+
+    def admit(self, connection: Connection) -> None:
+        """Ask the faults on connections and bytes about a new one."""
+        for fault in list(self.faults.values()):
+            if fault.armed and fault.spec.level == "connection":
+                self._ask_connection(fault, connection)
+
+    def _ask_live(self, fault: Fault, connection: Connection) -> None:
+        """A fault was added: those that strike a connection only at its start do not ask."""
+        if fault.armed and not connection.ended_by and not effects.only_at_start(fault.spec):
+            self._ask_connection(fault, connection)
+
+    def _ask_connection(self, fault: Fault, connection: Connection) -> None:
+        if not fault.spec.match.matches(connection):
+            return
+        strike = fault.pick(connection, True, set(), connection.turned_away)
+        if strike is not None:
+            effects.apply(connection, strike)
+
+    # -- books -------------------------------------------------------------------------------------
+    def tell(self, what: str, about: Any) -> None:
+        """Something happened that somebody may want to hear of."""
+        if self.on_event is not None:
+            self.on_event(what, about)
+
+    def note(self, reason: str) -> None:
+        """Count why a connection is not what it should be; say it once in the log."""
+        self.counts.notes[reason] += 1
+        if self.counts.notes[reason] == 1:
+            log.info("{proxy}: {reason}", proxy=self.name, reason=reason)
+
+    def reset_counters(self) -> None:
+        """All counters to zero; match numbers and used counts go on."""
+        self.counts = Counts()
+        for fault in self.faults.values():
+            fault.reset_counters()
+
+    def close(self) -> None:
+        """The proxy goes: no timer is left."""
+        if self._retune is not None:
+            self._retune.cancel()
+            self._retune = None
+        for fault in self.faults.values():
+            if fault.expires is not None:
+                fault.expires.cancel()
+                fault.expires = None
+
+
+def _names(fault: Fault, command: str) -> bool:
+    return bool(fault.spec.match.names(command))
+
+
+def _at_connect(fault: Fault) -> bool:
+    at = getattr(fault.spec, "at", ())
+    return bool(at) and all(moment in ("connect", "greeting") for moment in at)
+
+
+def _moments(strike: Strike) -> tuple[Moment, ...]:
+    return strike.spec.at if not strike.spec.kind.composes else ()
+
+
+def _no_draw(lane: int) -> float:
+    return 0.0

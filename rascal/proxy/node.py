@@ -1,0 +1,217 @@
+"""All proxies of one process: opened together, reloaded as a difference, stopped within a bound.
+
+    open() binds every port or none ─► start() accepts ─► reload(), set_panic() … ─► stop()
+
+A reload is validated whole before anything changes: the file is read by `read`, TLS files are
+loaded and new ports are bound first; only then are the changes applied, which cannot fail.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+
+from rascal.errors import RascalError
+from rascal.proxy.budget import Budget
+from rascal.proxy.clock import Clock
+from rascal.proxy.hangups import Hangups
+from rascal.proxy.server import Doors, Ground, Proxy, make_dialler, shut_doors
+
+log = Logger()
+
+STOPPING = 5.0
+"""Seconds that connections get at the end to take what was written to them."""
+
+
+class PanicError(RascalError):
+    """New faults are refused until panic is released."""
+
+
+@attrs.frozen
+class Panic:
+    """The lever: everything was stopped, and who did it."""
+
+    on: bool = False
+    by: str = ""
+    since: float | None = None
+
+
+class Node:
+    """The proxies of one configuration.
+
+    Args:
+        configuration: as read.
+        reactor: what everything runs on.
+        read: reads the configuration anew (reload). Raises ConfigErrors.
+        compare: what differs between two configurations.
+    """
+
+    def __init__(
+        self,
+        configuration: Any,
+        reactor: Any,
+        *,
+        read: Callable[[], Any] | None = None,
+        compare: Callable[[Any, Any], Any] | None = None,
+    ) -> None:
+        self.configuration = configuration
+        self.reactor = reactor
+        self.read = read
+        self.compare = compare
+        self.clock = Clock(reactor)
+        self.budget = Budget()
+        self.hangups = Hangups(reactor)
+        self.ground = Ground(
+            reactor=reactor, hangups=self.hangups, clock=self.clock, budget=self.budget
+        )
+        seed = configuration.seed
+        self.seed: int = secrets.randbits(32) if seed is None else seed
+        self.panic = Panic()
+        self.opened = False
+        self.started = time.monotonic()
+        self.revision = 0
+        self.proxies: dict[str, Proxy] = {
+            name: self._make(spec) for name, spec in configuration.proxies.items()
+        }
+
+    def _make(self, spec: Any) -> Proxy:
+        return Proxy(
+            spec,
+            self.ground,
+            seed=self.seed,
+            recent=self.configuration.recent,
+            admits=self._admits,
+            changed=self.touched,
+        )
+
+    def touched(self) -> None:
+        """Something of the state is another now."""
+        self.revision += 1
+
+    # -- life --------------------------------------------------------------------------------------
+    def open(self) -> None:
+        """Bind every port. Raises ConfigError; nothing is left bound then."""
+        try:
+            for proxy in self.proxies.values():
+                proxy.open()
+        except RascalError:
+            self.abandon()
+            raise
+        self.opened = True
+
+    def start(self) -> None:
+        """Let clients in."""
+        for proxy in self.proxies.values():
+            proxy.start()
+
+    def abandon(self) -> None:
+        """Give back what open() took."""
+        for proxy in self.proxies.values():
+            proxy.shut()
+
+    def stop(self) -> Deferred[None]:
+        """Let nobody in, end all connections; fires when their sockets are given back."""
+        for proxy in self.proxies.values():
+            proxy.close()
+        done: Deferred[None] = Deferred()
+        deadline = self.clock.now() + STOPPING
+
+        def look() -> None:
+            if self.hangups.ends and self.clock.now() < deadline:
+                self.clock.call_at(self.clock.now() + 0.02, look)
+            else:
+                self.hangups.close()
+                done.callback(None)
+
+        if not self.hangups.ends:
+            self.hangups.close()
+            return succeed(None)
+        look()
+        return done
+
+    # -- panic -------------------------------------------------------------------------------------
+    def set_panic(self, on: bool, by: str = "") -> Panic:
+        """Pull the lever: every fault everywhere goes, new ones are refused; or release it."""
+        if on:
+            for proxy in self.proxies.values():
+                for name in list(proxy.installed):
+                    proxy.uninstall(name)
+            log.warn("panic: all faults were removed by {by}", by=by or "somebody")
+        if on != self.panic.on or by != self.panic.by:
+            self.panic = Panic(on, by, time.time() if on else None)
+            self.touched()
+        return self.panic
+
+    def _admits(self) -> None:
+        if self.panic.on:
+            by = f" by {self.panic.by}" if self.panic.by else ""
+            raise PanicError(f"everything was stopped{by}: release panic before faults are added")
+
+    # -- reload ------------------------------------------------------------------------------------
+    def reload(self) -> Any:
+        """Read the configuration anew and apply what differs.
+
+        Returns the changes. Raises ConfigErrors, ConfigError or PanicError; nothing has changed
+        then.
+        """
+        assert self.read is not None and self.compare is not None
+        new = self.read()
+        changes = self.compare(self.configuration, new)
+        arrivals = [one for change in changes.changed for one in change.added]
+        if self.panic.on and (arrivals or any(spec.installed for spec in changes.added)):
+            self._admits()
+        made, doors = self._prepare(changes)
+        self.configuration = new
+        for spec in changes.removed:
+            self.proxies.pop(spec.name).close()
+        for change in changes.changed:
+            dialler, found = doors[change.name]
+            self.proxies[change.name].apply(change, dialler, found)
+        for proxy in made:
+            self.proxies[proxy.name] = proxy
+            proxy.start()
+        self.proxies = {name: self.proxies[name] for name in new.proxies} | self.proxies
+        if "recent" in changes.service:
+            for proxy in self.proxies.values():
+                proxy.recent.resize(new.recent)
+        if changes:
+            self.touched()
+        return changes
+
+    def _prepare(self, changes: Any) -> tuple[list[Proxy], dict[str, tuple[Any, Doors | None]]]:
+        """Everything that can fail: files of TLS, ports. Ports that move between proxies are
+        given free by those that lose them first."""
+        made: list[Proxy] = []
+        ready: dict[str, tuple[Any, Doors | None]] = {}
+        leaving = [self.proxies[spec.name] for spec in changes.removed]
+        closed = [proxy for proxy in leaving if proxy.doors]
+        for proxy in closed:
+            proxy.shut()
+        try:
+            for change in changes.changed:
+                proxy = self.proxies[change.name]
+                dialler = make_dialler(change.new, self.ground) if change.settings else None
+                found = None
+                if change.listener and change.new.options.enabled:
+                    found = proxy.bind(change.new, proxy.doors)
+                ready[change.name] = (dialler, found)
+            for spec in changes.added:
+                proxy = self._make(spec)
+                proxy.open()
+                made.append(proxy)
+        except RascalError:
+            for proxy in made:
+                proxy.shut()
+            for name, (_, found) in ready.items():
+                kept = self.proxies[name].doors
+                shut_doors({a: some for a, some in (found or {}).items() if a not in kept})
+            for proxy in closed:
+                proxy.reopen()
+            raise
+        return made, ready

@@ -1,0 +1,119 @@
+"""The latest exchanges of one proxy, bounded, for listings: what was asked, what struck it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+TEXT = 200
+"""Characters that are kept of a request's description."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One exchange that is over.
+
+    Attributes:
+        number: counts all records of the proxy; ids of listings.
+        connection, n: which connection, and its how manieth request.
+        client: the client's address.
+        command: the protocol's word for it.
+        fields: what the protocol says of it, as match fields.
+        at: when it began, seconds since the epoch.
+        seconds: how long it took.
+        outcome: ok, answered, replaced, reply lost, lost, ended, gone …
+        faults: names of the faults that struck it.
+        size: bytes of the reply that the client got.
+    """
+
+    number: int
+    connection: int
+    n: int
+    client: str
+    command: str
+    at: float
+    seconds: float
+    outcome: str
+    faults: tuple[str, ...]
+    size: int
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+class Recent:
+    """A ring of records; what is too old falls out."""
+
+    def __init__(self, bound: int, now: Callable[[], float]) -> None:
+        self.total = 0
+        self._ring: deque[Record] = deque(maxlen=bound)
+        self._epoch = time.time() - now()
+        self._watchers: list[Callable[[Record], None]] = []
+
+    @property
+    def bound(self) -> int:
+        """How many are kept."""
+        return self._ring.maxlen or 0
+
+    def resize(self, bound: int) -> None:
+        """Keep so many from now on."""
+        self._ring = deque(self._ring, maxlen=bound)
+
+    def finished(self, exchange: Any) -> None:
+        """An exchange is over (called by the data path)."""
+        self.total += 1
+        head, ended = exchange.head, exchange.ended
+        record = Record(
+            number=self.total,
+            connection=getattr(exchange.connection, "number", 0),
+            n=exchange.n,
+            client=exchange.connection.client_address,
+            command=_short(head.command),
+            at=self._epoch + exchange.began,
+            seconds=(exchange.began if ended is None else ended) - exchange.began,
+            outcome=exchange.outcome,
+            faults=tuple(exchange.struck),
+            size=exchange.reply_size,
+            fields=self._fields(exchange),
+        )
+        self._ring.append(record)
+        for watcher in self._watchers:
+            watcher(record)
+
+    def _fields(self, exchange: Any) -> dict[str, Any]:
+        found = {}
+        for one in exchange.protocol.fields:
+            if one.name in ("client", "n", "command"):
+                continue
+            value = exchange.value(one.name)
+            if value is not None and value != () and value != "":
+                found[one.name] = _short(value)
+        return found
+
+    def watch(self, watcher: Callable[[Record], None]) -> Callable[[], None]:
+        """Call for each new record; returns what stops it."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks on."""
+        return bool(self._watchers)
+
+    def __iter__(self) -> Iterator[Record]:
+        """Newest first."""
+        return reversed(self._ring)
+
+    def __len__(self) -> int:
+        return len(self._ring)
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        value = bytes(value[:TEXT]).decode("utf-8", "backslashreplace")
+    if isinstance(value, str) and len(value) > TEXT:
+        return value[: TEXT - 1] + "…"
+    if isinstance(value, list | tuple | frozenset | set):
+        return [_short(one) for one in list(value)[:20]]
+    return value

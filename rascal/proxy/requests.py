@@ -1,0 +1,173 @@
+"""Client to upstream: requests are answered, lost, sent twice or forwarded at their turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rascal.faults.fault import Strike
+from rascal.faults.types import End, Lose, Repeat, Reply
+from rascal.proxy.exchange import Exchange
+from rascal.proxy.relay import Item, Relay
+from rascal.wire.types import Codec, Head, Piece
+
+if TYPE_CHECKING:
+    from rascal.proxy.connection import Connection
+
+
+class RequestRelay(Relay):
+    """Client to upstream."""
+
+    __slots__ = ("injections",)
+    to_upstream = True
+
+    def __init__(
+        self, connection: Connection, source: Any, target: Any, codec: Codec | None
+    ) -> None:
+        super().__init__(connection, source, target, codec)
+        self.injections: list[tuple[Head, bytes]] = []
+
+    def again(self) -> None:
+        """Ask the codec about the bytes that it kept back."""
+        if self.mode == "skim":
+            self.data_skim(b"")
+        elif self.mode in ("watch", "hold"):
+            self.take(b"", self.mode == "hold")
+
+    def dropping(self) -> bool:
+        x = self.current
+        return (
+            x is not None
+            and not x.forwarded
+            and self.codec is not None
+            and self.codec.under_way() != ""
+        )
+
+    def meet(
+        self, piece: Piece, struck: bool
+    ) -> tuple[Exchange | None, list[tuple[Strike, float]]]:
+        if piece.start is None:
+            return self.current, []
+        connection = self.connection
+        x = self.current = connection.begin(piece.start)
+        if not struck:
+            # Its first bytes are out (observe, or the mode changed): only what strikes later may.
+            if self.mode == "watch":
+                connection.gate.ask(x)
+            return x, []
+        connection.gate.ask(x)
+        return x, connection.hold(x, "request") if x.strikes else []
+
+    def leave(
+        self,
+        x: Exchange | None,
+        data: Any,
+        start: Head | None,
+        part: bool,
+        end: bool,
+        mark: int,
+        write: bool,
+    ) -> Item | None:
+        connection = self.connection
+        if x is None:
+            if write:
+                self.put(data)
+            self.open = not end
+            if end and self.injections:
+                self.inject()
+            return None
+        if start is not None and not self.begins(x, start, end, write):
+            return None
+        if x.forwarded:
+            if start is not None and write and connection.rewrites[0]:
+                data = (
+                    connection.protocol.rewrite_head(connection.session, start, bytes(data)) or data
+                )
+            if write:
+                self.put(data)
+            if x.body is not None:
+                self.remember(x, data)
+            self.open = not end
+            if end:
+                if x.body is not None:
+                    self.repeat(x)
+                if self.injections:
+                    self.inject()
+        return None
+
+    def begins(self, x: Exchange, head: Head, end: bool, write: bool) -> bool:
+        """A request's turn: answered, lost, or forwarded (True)."""
+        connection = self.connection
+        books = connection.books
+        found = x.chosen("request", Reply, Lose, End) if x.strikes else None
+        if found is not None:
+            strike, act = found
+            if isinstance(act, Reply):
+                answer = act.make(x)
+                if answer is None:
+                    strike.done("nothing")
+                else:
+                    strike.fire()
+                    x.injected = answer.reply
+                    x.close_after = answer.close
+                    x.outcome = "answered"
+                    strike.done()
+                    books.owed.append(x)
+                    connection.drop_strikes(x)
+                    if answer.upstream:
+                        connection.repair(answer.upstream)
+                    connection.flush_owed()
+                    return False
+            else:
+                strike.fire()
+                x.outcome = "lost" if isinstance(act, Lose) else "ended"
+                connection.end_by(strike, act.then)
+                return False
+        x.forwarded = True
+        if x.strikes:
+            repeat = x.chosen("request", Repeat) or x.chosen("during", Repeat)
+            if repeat is not None and head.replies:
+                x.body = bytearray()
+        connection.protocol.forwarded(connection.session, head)
+        if head.replies:
+            books.forwarded.append(x)
+            books.owed.append(x)
+        else:
+            x.finish()
+        return True
+
+    def remember(self, x: Exchange, data: Any) -> None:
+        """Keep a request that is to be sent twice, up to its bound."""
+        for strike in x.strikes:
+            act = strike.acts[0]
+            if isinstance(act, Repeat) and x.body is not None:
+                if len(x.body) + len(data) > act.limit:
+                    strike.done("too_large")
+                    x.body = None
+                else:
+                    x.body += data
+                return
+
+    def repeat(self, x: Exchange) -> None:
+        """The request has gone; send it again and swallow the second reply."""
+        body, x.body = x.body, None
+        for strike in list(x.strikes):
+            if strike.state == "chosen" and isinstance(strike.acts[0], Repeat):
+                strike.fire()
+                again = self.connection.unwatched(x.framing)
+                again.head = x.head
+                again.swallow = True
+                self.connection.protocol.forwarded(self.connection.session, x.head)
+                self.connection.books.forwarded.append(again)
+                self.put(bytes(body or b""))
+                strike.done()
+
+    def inject(self) -> None:
+        """Write the proxy's own requests: only between two messages."""
+        waiting, self.injections = self.injections, []
+        connection = self.connection
+        for head, data in waiting:
+            own = Exchange(connection, -1, head, connection.clock.now())
+            own.swallow = True
+            connection.protocol.forwarded(connection.session, head)
+            connection.books.forwarded.append(own)
+            self.put(data)

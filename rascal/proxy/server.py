@@ -1,0 +1,396 @@
+"""One running proxy: its listeners, how it dials, its gate, and the connections that live.
+
+    accepted socket ─► End ─► Connection(gate, end, dial) ─► start()
+                                    └ when it may: Dialler ─► joined(upstream) / dial_failed
+
+What the configuration says of it is a ProxySpec (rascal.config.specs), used here by its
+attributes only: name, protocol, listen, upstream, options, protocol_options, path, line.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+from twisted.logger import Logger
+
+from rascal.errors import ConfigError
+from rascal.faults.fault import Fault
+from rascal.language import Address
+from rascal.proxy.clock import Clock, Reactor
+from rascal.proxy.connection import Connection
+from rascal.proxy.dialler import Dialler, Originate
+from rascal.proxy.ends import End
+from rascal.proxy.gate import Gate
+from rascal.proxy.hangups import Hangups
+from rascal.proxy.listener import Listener, ListenError, listen
+from rascal.proxy.recent import Recent
+from rascal.proxy.tls import TlsError, client_context
+
+log = Logger()
+
+Doors = dict[Address, list[Listener]]
+"""Listeners by the address that was asked for; a name may have several."""
+
+
+@attrs.frozen(kw_only=True)
+class Ground:
+    """What all proxies of a process stand on."""
+
+    reactor: Reactor
+    hangups: Hangups
+    clock: Clock
+    budget: Any
+
+
+class Proxy:
+    """A proxy of one configuration.
+
+    Args:
+        spec: as configured.
+        ground: what it stands on.
+        seed: of all draws.
+        recent: exchanges to keep.
+        admits: raises if no fault may be added now (panic).
+        changed: is told when something of its state has changed.
+
+    Attributes:
+        gate: its faults, counters and connections.
+        recent: its latest exchanges.
+        installed: faults, scripts, roulettes and recipes, by name.
+        enabled: whether it listens; `enable()` changes it.
+    """
+
+    def __init__(
+        self,
+        spec: Any,
+        ground: Ground,
+        *,
+        seed: int,
+        recent: int,
+        admits: Callable[[], None] = lambda: None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.spec = spec
+        self.ground = ground
+        self.enabled: bool = spec.options.enabled
+        self.recent = Recent(recent, ground.clock.now)
+        self.doors: Doors = {}
+        self.dialler: Dialler | None = None
+        self.installed: dict[str, Any] = {}
+        self._admits = admits
+        self._changed = changed
+        self._refuse = self._full = False
+        self._started = False
+        self.gate = self._gate(spec, seed)
+        for one in spec.installed:
+            self._put(one)
+
+    def _gate(self, spec: Any, seed: int) -> Gate:
+        return Gate(
+            spec.name,
+            spec.protocol,
+            spec.protocol_options,
+            self.ground.clock,
+            self.ground.budget,
+            seed=seed,
+            observer=self.recent,
+            listener=self._listener,
+            mirror=spec.options.mirror,
+        )
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+        return str(self.spec.name)
+
+    @property
+    def dials(self) -> Counter[str]:
+        """How dialling the upstream went."""
+        return self.gate.counts.dials
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """None while it is disabled."""
+        return [one for some in self.doors.values() for one in some]
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Where it really listens."""
+        return [one.address for one in self.listeners]
+
+    def describe(self) -> str:
+        """`db (mysql): 127.0.0.1:3307 to 127.0.0.1:3306`."""
+        where = ", ".join(map(str, self.addresses)) or "disabled"
+        return f"{self.name} ({self.spec.protocol.name}): {where} to {self.spec.upstream}"
+
+    # -- what is installed -------------------------------------------------------------------------
+    def install(self, one: Any) -> list[Fault]:
+        """Add a fault, script, roulette or recipe. Its name must be free. Raises PanicError."""
+        self._admits()
+        found = self._put(one)
+        self._changed()
+        return found
+
+    def _put(self, one: Any) -> list[Fault]:
+        self.installed[one.name] = one
+        return [self.gate.add(spec) for spec in self._specs(one)]
+
+    def _specs(self, one: Any) -> list[Any]:
+        """What the gate installs; a disabled recipe disables all its parts."""
+        return [
+            attrs.evolve(spec, enabled=spec.enabled and one.enabled)
+            if hasattr(spec, "__attrs_attrs__")
+            else spec
+            for spec in one.specs
+        ]
+
+    def change(self, one: Any) -> list[Fault]:
+        """Another meaning for a name that is installed; counters go on. Raises PanicError."""
+        self._admits()
+        old = self.installed[one.name]
+        specs = self._specs(one)
+        names = [spec.name for spec in specs]
+        for spec in old.specs:
+            if spec.name not in names:
+                self.gate.remove(spec.name)
+        found = []
+        for spec in specs:
+            fault = self.gate.faults.get(spec.name)
+            if fault is None:
+                found.append(self.gate.add(spec))
+                continue
+            self.gate.replace(fault, spec)
+            if fault.armed and not spec.enabled:
+                self.gate.disarm(fault)
+            elif spec.enabled and not old.enabled and not fault.armed:
+                self.gate.arm(fault)
+            found.append(fault)
+        self.installed[one.name] = one
+        self._changed()
+        return found
+
+    def uninstall(self, name: str) -> None:
+        """Take it away; what it holds is let go now. KeyError if there is none."""
+        one = self.installed.pop(name)
+        for spec in one.specs:
+            if spec.name in self.gate.faults:
+                self.gate.remove(spec.name)
+        self._changed()
+
+    def faults_of(self, name: str) -> list[Fault]:
+        """The faults of the gate that stand for an installed name."""
+        return [self.gate.faults[spec.name] for spec in self.installed[name].specs]
+
+    def arm(self, name: str, on: bool) -> None:
+        """Enable or disable. Raises PanicError."""
+        if on:
+            self._admits()
+        for fault in self.faults_of(name):
+            if on:
+                self.gate.arm(fault)
+            else:
+                self.gate.disarm(fault)
+        self.installed[name] = attrs.evolve(self.installed[name], enabled=on)
+        self._changed()
+
+    def restart(self, name: str) -> None:
+        """Match numbers, used counts and steps from the beginning, armed. Raises PanicError."""
+        self._admits()
+        for fault in self.faults_of(name):
+            self.gate.restart(fault)
+        self.installed[name] = attrs.evolve(self.installed[name], enabled=True)
+        self._changed()
+
+    def reset_counters(self) -> None:
+        """All counters to zero; match numbers go on."""
+        self.gate.reset_counters()
+
+    # -- life --------------------------------------------------------------------------------------
+    def open(self) -> None:
+        """Read the files that TLS needs and bind the ports. Raises ConfigError."""
+        self.dialler = make_dialler(self.spec, self.ground)
+        if self.enabled:
+            self.doors = self.bind(self.spec, {})
+
+    def reopen(self) -> None:
+        """After a reload that failed: listen where it listened. A port that is lost is logged."""
+        try:
+            self.doors = self.bind(self.spec, {})
+        except ConfigError as error:
+            log.error("{error}", error=str(error))
+            self.enabled = False
+        if self._started:
+            self.start()
+
+    def start(self) -> None:
+        """Accept."""
+        self._started = True
+        for one in self.listeners:
+            one.start()
+
+    def enable(self, on: bool) -> None:
+        """Listen or stop listening; stopping ends the connections too. Raises ConfigError."""
+        if on and not self.doors:
+            self.doors = self.bind(self.spec, {})
+            if self._started:
+                self.start()
+        elif not on:
+            self.shut()
+            self.end_connections("proxy disabled")
+        self.enabled = on
+        self._changed()
+
+    def shut(self) -> None:
+        """Stop listening."""
+        shut_doors(self.doors)
+        self.doors = {}
+
+    def close(self) -> None:
+        """It goes: its listeners, connections and timers."""
+        self.shut()
+        for name in list(self.gate.faults):
+            self.gate.remove(name)
+        self.end_connections("proxy removed")
+        self.gate.close()
+
+    def apply(self, change: Any, dialler: Dialler | None, doors: Doors | None) -> None:
+        """A reload: what can fail has been done already."""
+        new = change.new
+        if change.listener:
+            found = doors or {}
+            old, self.doors = self.doors, found
+            shut_doors({a: some for a, some in old.items() if a not in found})
+            self.enabled = new.options.enabled
+            for some in found.values():
+                for one in some:
+                    one.set_backlog(new.options.backlog)
+            if self._started:
+                self.start()
+            if not self.enabled:
+                self.end_connections("proxy disabled")
+        if dialler is not None:
+            self.dialler = dialler
+        self.spec = new
+        self.gate.mirror = new.options.mirror
+        if change.protocol:
+            self._speak(new)
+            return
+        for one in change.removed:
+            if one.name in self.installed:
+                self.uninstall(one.name)
+        for one in change.added:
+            if one.name in self.installed:
+                self.uninstall(one.name)
+            self._put(one)
+        for one in change.changed:
+            if one.name in self.installed:
+                self.change(one)
+            else:
+                self._put(one)
+        if change.settings:
+            self.gate.set_options(new.protocol_options)
+        names = [spec.name for one in new.installed for spec in one.specs]
+        self.gate.order(names)
+
+    def _speak(self, spec: Any) -> None:
+        """Another protocol: its connections and faults go."""
+        seed = self.gate.seed
+        for name in list(self.gate.faults):
+            self.gate.remove(name)
+        self.end_connections("protocol changed")
+        self.gate.close()
+        self.installed = {}
+        self.gate = self._gate(spec, seed)
+        for one in spec.installed:
+            self._put(one)
+
+    def bind(self, spec: Any, kept: Mapping[Address, list[Listener]]) -> Doors:
+        """Doors for a specification, those in `kept` used again. Raises ConfigError."""
+        made: Doors = {}
+        try:
+            for address in spec.listen:
+                made[address] = kept.get(address) or self._listen(address, spec.options.backlog)
+        except ListenError as error:
+            shut_doors({a: some for a, some in made.items() if a not in kept})
+            raise problem(spec, "listen", str(error)) from error
+        return made
+
+    def _listen(self, address: Address, backlog: int) -> list[Listener]:
+        made = listen(self.ground.reactor, address, self._accept, backlog)
+        for one in made:
+            one.refuse(self._refuse)
+            one.full(self._full)
+        return made
+
+    def _listener(self, refuse: bool, full: bool) -> None:
+        """Faults on the listening socket: the kernel refuses, or attempts go unanswered."""
+        self._refuse, self._full = refuse, full
+        for one in self.listeners:
+            one.refuse(refuse)
+            one.full(full)
+
+    # -- connections -------------------------------------------------------------------------------
+    def _accept(self, sock: socket.socket, peer: str) -> None:
+        end = End(self.ground.reactor, self.ground.hangups, sock, peer)
+        end.pause()
+        Connection(self.gate, end, self._dial).start()
+
+    def _dial(self, connection: Connection) -> Any:
+        assert self.dialler is not None
+        return self.dialler.dial(connection)
+
+    def end_connections(self, why: str) -> None:
+        """Close all of them."""
+        for connection in list(self.gate.connections.values()):
+            connection.end("close", why)
+
+
+def make_dialler(spec: Any, ground: Ground) -> Dialler:
+    """How to reach the upstream of a specification. Raises ConfigError."""
+    options = spec.options
+    tls = None
+    if options.tls == "originate":
+        alpn = ["http/1.1"] if spec.protocol.name == "http" else []
+        try:
+            context = client_context(
+                ca=options.tls_ca,
+                verify=options.tls_verify,
+                certificate=options.tls_certificate,
+                key=options.tls_key,
+                alpn=alpn,
+            )
+        except TlsError as error:
+            raise problem(spec, "tls", str(error)) from error
+        tls = Originate(context=context, name=options.tls_name or spec.upstream.host or spec.name)
+    return Dialler(
+        ground.reactor,
+        ground.hangups,
+        spec.upstream,
+        timeout=options.connect_timeout,
+        proxy_protocol=options.proxy_protocol,
+        tls=tls,
+    )
+
+
+def problem(spec: Any, option: str, text: str) -> ConfigError:
+    """A finding about an option of a proxy."""
+    section = f"proxy:{spec.name}"
+    return ConfigError(
+        f"[{section}] {option}: {text}",
+        path=spec.path,
+        line=spec.line,
+        section=section,
+        option=option,
+        code="not-possible",
+    )
+
+
+def shut_doors(doors: Mapping[Address, list[Listener]]) -> None:
+    """Stop listening at all of them."""
+    for some in doors.values():
+        for one in some:
+            one.stop()

@@ -1,0 +1,1 @@
+"""One module for each twistd command: its options and its service."""

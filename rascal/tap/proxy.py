@@ -1,0 +1,193 @@
+"""`twistd -n --pidfile= rascal-proxy --config proxies.ini`: fault proxies as a service.
+
+Everything is read and checked before anything starts: what is wrong in the file is a usage error
+with one line for each finding, a port that cannot be had ends the process with one line and
+status 1, and then no other port stays bound either. SIGHUP reads the file again; what is wrong in
+it then is logged and nothing changes.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from twisted.application import service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python import usage
+
+from rascal.config import Configuration, difference, load
+from rascal.errors import ConfigErrors, RascalError
+from rascal.reactor import install_unless_loaded
+
+log = Logger()
+
+GC_THRESHOLDS = (50_000, 50, 100)
+"""Connections leave no cycles behind, so the collector has little to do and need not come often."""
+
+
+class Options(usage.Options):
+    """The command line of rascal-proxy."""
+
+    synopsis = "[options]"
+    longdesc = "Fault proxies between real clients and real servers, as proxies.ini describes them."
+    optParameters = [
+        ["config", "c", None, "the file that describes the proxies (required)"],
+        ["control", None, None, "where the control API listens, or off; overrides the file"],
+        ["seed", None, None, "the seed of all draws; overrides the file"],
+    ]
+
+    configuration: Configuration
+
+    def postOptions(self) -> None:
+        """Choose the reactor, read and check the file."""
+        install_unless_loaded()
+        if not self["config"]:
+            raise usage.UsageError("--config is missing: name the file that describes the proxies")
+        try:
+            self.configuration = self.read()
+        except ConfigErrors as errors:
+            raise usage.UsageError(str(errors)) from errors
+
+    def read(self) -> Configuration:
+        """The configuration as the file says it now. Raises ConfigErrors."""
+        given = {name: self[name] for name in ("control", "seed") if self[name] is not None}
+        return load(self["config"], os.environ, overrides=given)
+
+
+def makeService(options: Options) -> service.IService:
+    """The service of one process: all proxies of its file, and the control API."""
+    from twisted.internet import reactor
+
+    made = ProxyService(options.configuration, options.read, reactor)
+    made.setName("rascal-proxy")
+    return made
+
+
+class ProxyService(service.MultiService):
+    """Owns the node and the control API; children of later parts (agents) can be added."""
+
+    def __init__(
+        self, configuration: Configuration, read: Callable[[], Configuration], reactor: Any
+    ) -> None:
+        super().__init__()
+        from rascal.proxy.node import Node
+
+        self.reactor = reactor
+        self.node = Node(configuration, reactor, read=read, compare=difference)
+        self.control: Any = None
+        self._hup: Any = None
+        self._thresholds = gc.get_threshold()
+
+    def privilegedStartService(self) -> None:
+        """Bind every port, or end the process with one line."""
+        try:
+            self.node.open()
+            self._open_control()
+        except RascalError as error:
+            self.node.abandon()
+            raise SystemExit(f"rascal-proxy: {error}") from error
+        super().privilegedStartService()
+
+    def startService(self) -> None:
+        """Let clients in."""
+        super().startService()
+        if not self.node.opened:  # a parent that never calls privilegedStartService
+            self.privilegedStartService()
+        self.node.start()
+        self._hup = _on_hup(self._reload_soon)
+        gc.collect()
+        gc.freeze()
+        self._thresholds = gc.get_threshold()
+        gc.set_threshold(*GC_THRESHOLDS)
+        for proxy in self.node.proxies.values():
+            log.info("{proxy}", proxy=proxy.describe())
+
+    def stopService(self) -> Deferred[Any]:
+        """Let nobody in, end what is left within a bound."""
+        if self._hup is not None:
+            self._hup()
+            self._hup = None
+        gc.set_threshold(*self._thresholds)
+        waits = [super().stopService(), self.node.stop()]
+        if self.control is not None:
+            waits.append(self.control.stopListening())
+            self.control = None
+        return DeferredList([wait for wait in waits if isinstance(wait, Deferred)])
+
+    def _open_control(self) -> None:
+        address = self.node.configuration.control
+        if address is None:
+            return
+        make_site = _control()
+        if make_site is None:
+            log.warn("this installation has no control API")
+            return
+        self.control = listen_site(self.reactor, address, make_site(self.node))
+        log.info("control API on {address}", address=address)
+
+    def _reload_soon(self) -> None:
+        self.reactor.callFromThread(self.reload)
+
+    def reload(self) -> None:
+        """Read the file again and apply what differs; a bad file changes nothing."""
+        try:
+            changes = self.node.reload()
+        except ConfigErrors as errors:
+            for finding in errors.findings:
+                log.error("reload: {finding}", finding=str(finding))
+            log.error("reload: nothing was changed")
+        except RascalError as error:
+            log.error("reload: {error}; nothing was changed", error=str(error))
+        except Exception:
+            log.failure("reload failed")
+        else:
+            log.info("reload: {summary}", summary=changes.summary())
+
+
+def listen_site(reactor: Any, address: Any, site: Any) -> Any:
+    """Serve a site at an address of the configuration. Raises ListenError."""
+    from twisted.internet.error import CannotListenError
+
+    from rascal.proxy.listener import ListenError
+
+    try:
+        if address.type == "unix":
+            return reactor.listenUNIX(address.path, site)
+        return reactor.listenTCP(address.port, site, interface=address.host)
+    except CannotListenError as error:
+        text = getattr(error.socketError, "strerror", None) or str(error.socketError)
+        raise ListenError(
+            f"[rascal] control: cannot listen on {address}: {text.lower()}"
+        ) from error
+
+
+def _control() -> Callable[[Any], Any] | None:
+    try:
+        from rascal.control import make_site
+    except ImportError as error:
+        if error.name not in (None, "rascal.control"):
+            raise
+        return None
+    found: Callable[[Any], Any] = make_site
+    return found
+
+
+def _on_hup(call: Callable[[], None]) -> Callable[[], None] | None:
+    """Call on SIGHUP; returns what undoes it. Only the main thread can."""
+    if not hasattr(signal, "SIGHUP") or sys.platform == "win32":
+        return None
+
+    def hup(number: int, frame: FrameType | None) -> None:
+        call()
+
+    try:
+        before = signal.signal(signal.SIGHUP, hup)
+    except ValueError:
+        return None
+    return lambda: signal.signal(signal.SIGHUP, before or signal.SIG_DFL) and None
