@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 MARKED = ("integration", "simulation")
 """Folders whose tests carry their name as a mark."""
+
+# No deadline: a busy machine is no finding. In CI the examples are the same each time.
+settings.register_profile(
+    "rascal",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("rascal")
 
 
 @pytest.hookimpl(tryfirst=True)
