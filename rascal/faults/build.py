@@ -181,6 +181,7 @@ class _Fault:
         self.written: tuple[Moment, ...] = phrase.clause("at", ())
         self.options.at = self.written
         self.options.direction = phrase.clause("direction", "both")
+        self.options.match = match
 
     def spec(self, name: str) -> FaultSpec:
         """Check everything and make the specification."""

@@ -60,6 +60,7 @@ def _in_module(module: ModuleType) -> Iterator[Kind]:
             inspect.isclass(thing)
             and issubclass(thing, Kind)
             and thing.__module__ == module.__name__
+            and not thing.__name__.startswith("_")
             and not inspect.isabstract(thing)
         ):
             yield thing()
