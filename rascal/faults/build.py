@@ -110,6 +110,7 @@ def build_script(
             steps += [None] * count
             continue
         step = _Fault(phrase, protocol, matcher, "match").spec(f"{name}.{number}")
+        _one_of_many(step, "a step of a script")
         if step.level != level:
             struck = "exchanges" if level == "message" else "connections"
             raise phrase.problem(
@@ -132,6 +133,7 @@ def build_roulette(phrases: Iterable[Phrase], protocol: WireProtocol, name: str)
                     clause,
                 )
         choice = build_fault(phrase, protocol, name=f"{name}.{number}")
+        _one_of_many(choice, "a choice of a roulette")
         if choices and choice.level != choices[0].level:
             raise phrase.problem(
                 f"the faults of a roulette strike one thing: '{phrase.kind}' strikes "
@@ -150,6 +152,7 @@ def build_roulette(phrases: Iterable[Phrase], protocol: WireProtocol, name: str)
         match=any_of(choice.match for choice in choices),
         text=show(phrases),
         level=choices[0].level,
+        only_at_start=any(choice.only_at_start for choice in choices),
     )
 
 
@@ -159,6 +162,14 @@ def _name(phrase: Phrase) -> str:
 
 def _struck(level: Level) -> str:
     return {"listener": "the listener", "connection": "connections", "message": "exchanges"}[level]
+
+
+def _one_of_many(spec: FaultSpec, what: str) -> None:
+    """Kinds that watch every exchange that matches cannot take turns with others."""
+    if spec.kind.tracks:
+        raise spec.phrase.problem(
+            f"{spec.kind.name} watches every matching exchange: it cannot be {what}"
+        )
 
 
 def _lasts(phrase: Phrase) -> float | None:
@@ -179,7 +190,6 @@ class _Fault:
         self.kind, table = self._kind()
         self.options: Options = plain_options(table, dict(phrase.options))
         self.written: tuple[Moment, ...] = phrase.clause("at", ())
-        self.options.at = self.written
         self.options.direction = phrase.clause("direction", "both")
         self.options.match = match
 
@@ -193,6 +203,7 @@ class _Fault:
         else:
             self._no_messages(level, at)
         self._direction(level)
+        self.options.at = at
         self._check(at)
         if level == "message" and "greeting" in at:
             at, match = ("reply",), self.match.only(GREETING)
@@ -215,6 +226,7 @@ class _Fault:
             lasts=_lasts(phrase),
             enabled=phrase.clause("enabled", True),
             on_remove=phrase.clause("on_remove", "release"),
+            only_at_start=self.kind.only_at_start or at == ("connect",),
             phrase=phrase,
             text=show(phrase),
         )

@@ -204,7 +204,7 @@ class Fault:
         n = self.number
         self.number += 1
         self.matched += 1
-        chosen = self._choose(n)
+        chosen = self._choose(n, subject)
         if isinstance(chosen, str):
             self.skipped[chosen] += 1
             return None
@@ -236,7 +236,7 @@ class Fault:
         subject.connection.strikes.add(strike)
         return strike
 
-    def _choose(self, n: int) -> tuple[FaultSpec, int] | str:
+    def _choose(self, n: int, subject: Any) -> tuple[FaultSpec, int] | str:
         """The single fault that match `n` would be struck with, or why none."""
         spec: Any = self.spec
         if self.steps:
@@ -251,7 +251,8 @@ class Fault:
             for choice in choices:
                 at -= choice.probability
                 if at < 0:
-                    return choice, -1
+                    # Its share of all that the roulette matches; what it does not match passes.
+                    return (choice, -1) if choice.match.matches(subject) else "probability"
             return "probability"
         if spec.probability < 1.0 and draw(self.key, n) >= spec.probability:
             return "probability"

@@ -33,6 +33,7 @@ class FaultSpec:
         lasts: seconds after arming until it disarms itself (the clause `for`).
         enabled: armed when it is installed.
         on_remove: what becomes of held messages: released in order, or their connection closed.
+        only_at_start: on connections: strikes them when they are accepted and never later.
         phrase: the sentence as it was written; text: in its canonical form.
     """
 
@@ -51,6 +52,7 @@ class FaultSpec:
     lasts: float | None = None
     enabled: bool = True
     on_remove: OnRemove = "release"
+    only_at_start: bool = False
     phrase: Phrase
     text: str
 
@@ -69,6 +71,7 @@ class ScriptSpec:
     lasts: float | None = None
     count: int | None = None
     on_remove: OnRemove = "release"
+    only_at_start: bool = True
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -89,3 +92,4 @@ class RouletteSpec:
     text: str
     level: Level = "message"
     on_remove: OnRemove = "release"
+    only_at_start: bool = False

@@ -32,7 +32,7 @@ BYTES = (StreamHold, CloseHold, Pace, Discard)
 
 def only_at_start(spec: Any) -> bool:
     """Whether a fault strikes connections when they are accepted and never later."""
-    return bool(spec.kind.only_at_start)
+    return bool(spec.only_at_start)
 
 
 def apply(connection: Connection, strike: Strike) -> None:
