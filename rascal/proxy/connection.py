@@ -18,7 +18,7 @@ from rascal.errors import ProtocolError
 from rascal.faults.types import INF, Act, Age, End, Hold, Idle, Lose, Refuse, Reply
 from rascal.proxy import effects, tuning
 from rascal.proxy.during import flush_collected
-from rascal.proxy.ends import NOBODY
+from rascal.proxy.ends import CLOSING, NOBODY
 from rascal.proxy.exchange import Books, Exchange
 from rascal.proxy.relay import Item, Relay
 from rascal.proxy.replies import ReplyRelay
@@ -421,9 +421,17 @@ class Connection:
             self.upstream.close()
         if self.down is not None:
             self.down.finish_out(how)
+            if self.down.last_word:
+                self._last_words()
         else:
             getattr(self.client, how)()
             self.over()
+
+    def _last_words(self) -> None:
+        """A shaper keeps back what the client still gets: not for ever."""
+        if self.abandon is not None:
+            self.abandon.cancel()
+        self.abandon = self.clock.call_at(self.clock.now() + CLOSING, self._abandoned)
 
     def silence(self) -> None:
         """Drop everything and answer nothing; the next bytes of either side get RST."""
@@ -523,7 +531,10 @@ class Connection:
 
     def _abandoned(self) -> None:
         self.abandon = None
-        if self.silent:
+        if self.ended_by:
+            self.client.reset()
+            self.over()
+        elif self.silent:
             self.end("reset", "abandoned")
         elif self._blocked():
             self.end("close", "abandoned")

@@ -13,7 +13,8 @@ from rascal.faults.types import Cut, Edit, Stall
 if TYPE_CHECKING:
     from rascal.faults.fault import Strike
     from rascal.proxy.exchange import Exchange
-    from rascal.proxy.relay import Item, ReplyRelay
+    from rascal.proxy.relay import Item
+    from rascal.proxy.replies import ReplyRelay
     from rascal.wire.types import Head
 
 

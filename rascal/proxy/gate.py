@@ -97,7 +97,7 @@ class Gate:
         self.budget = budget
         self.seed = seed
         self.mirror = mirror
-        self.observer: Observer = observer or _Nobody()
+        self.observer: Observer = _Nobody() if observer is None else observer
         self.listener = listener
         self.faults: dict[str, Fault] = {}
         self.connections: dict[int, Connection] = {}

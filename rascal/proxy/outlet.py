@@ -48,12 +48,10 @@ class Outlet:
         self.cancel()
         now = relay.connection.clock.now()
         try:
-            while self.pending and not relay.target.closed and not relay.connection.ended_by:
+            while self.pending and not relay.target.closed:
                 count, again = self._allowed(now)
                 if count:
                     self._send(count, now)
-                    if relay.connection.ended_by:
-                        return
                 elif again <= now:
                     break
                 else:
@@ -97,6 +95,7 @@ class Outlet:
         self.offset += len(data)
         relay.target.write(data)
         if ends:
+            self.clear()
             relay.connection.end(ends, "limit")
 
     def cancel(self) -> None:

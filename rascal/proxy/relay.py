@@ -413,7 +413,7 @@ class Relay:
             return
         if self.mode in FRAMED and self.codec is not None:
             self.eof_pieces()
-        if connection.ended_by:
+        if self.connection.ended_by:
             return
         holds = [pair for pair in self.closed if pair[0].state in ("chosen", "fired")]
         for strike, _ in holds:
@@ -429,7 +429,8 @@ class Relay:
         try:
             for piece in self.codec.eof():  # type: ignore[union-attr]
                 if self.mode == "skim":
-                    self.connection.books.replied()
+                    if piece.end and not self.to_upstream and self.connection.books.forwarded:
+                        self.connection.books.replied()
                 else:
                     self.piece(piece, write, [])
         except ProtocolError as error:

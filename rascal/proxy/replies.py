@@ -71,7 +71,8 @@ class ReplyRelay(Relay):
         write: bool,
     ) -> Item | None:
         if x is None or (start is not None and start.interim) or (x.reply_head is None):
-            return self.aside(x, data, start, end, write)
+            self.aside(x, data, start, end, write)
+            return None
         if x.swallow:
             if end:
                 x.finish()

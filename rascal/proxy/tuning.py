@@ -15,7 +15,8 @@ from rascal.wire.types import Head
 
 if TYPE_CHECKING:
     from rascal.proxy.connection import Connection
-    from rascal.proxy.relay import Mode, Relay, ReplyRelay
+    from rascal.proxy.relay import Mode, Relay
+    from rascal.proxy.replies import ReplyRelay
 
 RANKS: dict[str, int] = {"skim": SKIM_RANK, "watch": WATCH_RANK, "hold": HOLD_RANK}
 MODES: tuple[Mode, ...] = ("skim", "watch", "hold")
@@ -111,7 +112,7 @@ def _change(relay: Relay, mode: Mode) -> None:
     if old == "skim":
         relay.open = bool(codec.under_way())
         if not relay.to_upstream:
-            _catch_up(relay)  # type: ignore[arg-type]
+            _catch_up(relay)  # type: ignore[arg-type]  # it is the other of the two
     if mode == "hold":
         relay.ahead = len(codec.undecided())
     if mode == "skim":

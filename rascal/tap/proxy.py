@@ -190,4 +190,8 @@ def _on_hup(call: Callable[[], None]) -> Callable[[], None] | None:
         before = signal.signal(signal.SIGHUP, hup)
     except ValueError:
         return None
-    return lambda: signal.signal(signal.SIGHUP, before or signal.SIG_DFL) and None
+
+    def undo() -> None:
+        signal.signal(signal.SIGHUP, before or signal.SIG_DFL)
+
+    return undo
