@@ -207,8 +207,14 @@ class Connection:
         strike.holding -= 1
         if strike.subject is self or len(strike.acts) == 1:
             strike.done()
-        if not self.waits and self.dialling is None and not self.ended_by:
+        if not (self.waits or self.dialling or self.ended_by or self.silent):
             self._dial()
+
+    def _stop_dialling(self) -> None:
+        if self.dialling is not None:
+            self.dialling.cancel()
+            self.dialling = None
+        self._drop_waits()
 
     def _drop_waits(self) -> None:
         waits, self.waits = self.waits, {}
@@ -266,7 +272,7 @@ class Connection:
         if self.ended_by:
             return
         if self.gate.mirror and how == "timeout":
-            self.silence()
+            self.silence(answer=False)
         else:
             self.end("reset" if self.gate.mirror and how == "refused" else "close", how)
 
@@ -407,10 +413,7 @@ class Connection:
         self.ended_by = why
         self.stuck = None
         self.gate.counts.ends[why] += 1
-        if self.dialling is not None:
-            self.dialling.cancel()
-            self.dialling = None
-        self._drop_waits()
+        self._stop_dialling()
         for relay in (self.up, self.down):
             if relay is not None:
                 relay.drop_queue()
@@ -433,11 +436,13 @@ class Connection:
             self.abandon.cancel()
         self.abandon = self.clock.call_at(self.clock.now() + CLOSING, self._abandoned)
 
-    def silence(self) -> None:
-        """Drop everything and answer nothing; the next bytes of either side get RST."""
+    def silence(self, answer: bool = True) -> None:
+        """Drop everything; the next bytes of either side get RST, or without `answer` nothing."""
         self.silent = True
         if self.up is None or self.down is None:
-            self.client.on_data = self._speaks
+            self._stop_dialling()
+            if answer:
+                self.client.on_data = lambda view: self.end("reset", "silent")
             self.client.on_eof = lambda: self.end("close", "client gone")
             self.client.resume()
             return
@@ -447,9 +452,6 @@ class Connection:
             relay.use("silent")
             relay.source.resume()
         self.books.close()
-
-    def _speaks(self, view: Any) -> None:
-        """The client says something into the silence of an upstream that never answered."""
 
     def relay_fin(self, relay: Relay) -> None:
         """FIN's turn: first what nobody could decide, then FIN."""
