@@ -59,15 +59,22 @@ class Armed:
         self.proxy = proxy
         self.name = name
         self.text = text
+        self.last: Counters | None = None
 
     @property
     def counters(self) -> Counters:
-        """Its counters now."""
-        return counters_of(self.node.call("GET", f"proxies/{self.proxy}/faults/{self.name}"))
+        """Its counters now, or as they were when it was removed."""
+        return self.last or counters_of(self.node.call("GET", self._path))
 
-    def remove(self) -> None:
-        """Take it away; what it holds is released."""
-        self.node.call("DELETE", f"proxies/{self.proxy}/faults/{self.name}")
+    def remove(self) -> Counters:
+        """Take it away; what it holds is released. Its last counters."""
+        if self.last is None:
+            self.last = counters_of(self.node.call("DELETE", self._path))
+        return self.last
+
+    @property
+    def _path(self) -> str:
+        return f"proxies/{self.proxy}/faults/{self.name}"
 
 
 class Node:
@@ -119,13 +126,12 @@ class Node:
 
 def counters_of(fault: Mapping[str, Any]) -> Counters:
     """The counters in the API's description of a fault."""
-    counts = fault.get("counters", fault)
     return Counters(
-        matched=counts["matched"],
-        fired=counts["fired"],
-        reserved=counts.get("reserved", 0),
-        waiting=counts.get("waiting", 0),
-        skipped=dict(counts.get("skipped", {})),
+        matched=fault["matched"],
+        fired=fault["fired"],
+        reserved=fault["reserved"],
+        waiting=fault["waiting"],
+        skipped=fault["skipped"],
     )
 
 
