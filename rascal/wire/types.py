@@ -312,6 +312,11 @@ class WireProtocol(ABC):
         """Which directions must be rewritten with these proxy options: to_upstream, to_client."""
         return (False, False)
 
+    def rewritten(self, session: Any) -> bool:
+        """Nothing more needs changing on this connection, though `rewrites` said so (MySQL: only
+        the greeting does): its messages may be observed again."""
+        return False
+
     def error(self, name: str) -> ErrorSpec | None:
         """The catalogue entry for a name, a code, or a raw code the protocol can say; else None."""
         found = self.errors.get(name)
@@ -332,6 +337,11 @@ class WireProtocol(ABC):
 
     def empty(self, session: Any, head: Head) -> bytes | None:
         """The protocol's "nothing found" as the whole reply to this request; None: it has none."""
+        return None
+
+    def emptied(self, session: Any, head: Head, reply: bytes) -> bytes | None:
+        """A whole reply of the upstream with nothing in it, where `empty` cannot be made up (a
+        SELECT's columns); None: it cannot either, or holds nothing."""
         return None
 
     def replacement(self, session: Any, head: Head, options: Options) -> bytes | None:
