@@ -77,10 +77,16 @@ def build_recipe(phrase: Phrase, protocol: WireProtocol, name: str) -> tuple[Fau
     from rascal.faults.recipes import sentences
 
     lasts = _lasts(phrase)
-    return tuple(
-        attrs.evolve(build_fault(part, protocol, name=f"{name}.{label}"), lasts=lasts)
-        for label, part in sentences(phrase, protocol, tables(protocol))
-    )
+    found = []
+    for label, part in sentences(phrase, protocol, tables(protocol)):
+        try:
+            spec = build_fault(part, protocol, name=f"{name}.{label}")
+        except ConfigError as error:
+            raise phrase.problem(f"{name}: {error.message}", "recipe") from error
+        if lasts is not None:
+            spec = attrs.evolve(spec, lasts=min(lasts, spec.lasts or lasts))
+        found.append(spec)
+    return tuple(found)
 
 
 def build_fault(phrase: Phrase, protocol: WireProtocol, *, name: str | None = None) -> FaultSpec:

@@ -102,7 +102,8 @@ class Truncate(Kind):
     def table(self, protocol: WireProtocol) -> OptionTable | None:
         if not protocol.messages:
             return None
-        return with_error_options(part_option(self.options, protocol, "pass"), protocol)
+        table = part_option(self.options, protocol, "pass")
+        return with_error_options(table, protocol) if _can_end(protocol) else table
 
     def check(self, options: Options, protocol: WireProtocol, at: tuple[Moment, ...]) -> None:
         options.parts = getattr(options, protocol.part, None) if protocol.part else None
@@ -118,7 +119,7 @@ class Truncate(Kind):
             options.call = error_call(options.error, options, protocol)
         elif then == "error":
             raise ConfigError("then=error lacks its error: write error=NAME", option="then")
-        if then in ("end", "error") and type(protocol).terminate is WireProtocol.terminate:
+        if then in ("end", "error") and not _can_end(protocol):
             raise ConfigError(
                 f"{protocol.name} cannot end a reply that is half sent; then: close, reset or hang",
                 option="then" if options.then else "error",
@@ -132,3 +133,8 @@ class Truncate(Kind):
         if options.parts is not None:
             return Cut(options.parts, "parts", options.then, options.call)
         return Cut(options.bytes, "bytes", options.then, options.call)
+
+
+def _can_end(protocol: WireProtocol) -> bool:
+    """Whether the protocol can end a reply that is half sent."""
+    return type(protocol).terminate is not WireProtocol.terminate
