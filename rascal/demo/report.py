@@ -43,36 +43,42 @@ def describe(error: BaseException) -> str:
 
 @attrs.define
 class Report:
-    """One step."""
+    """One step, as it went.
+
+    Attributes:
+        title, what: what fails, and what that means.
+        entries: kind (fault, client, saw, check, counters), label and text, in the order of events.
+        checks: whether each check held.
+        seconds: how long it took.
+    """
 
     title: str
     what: str
-    faults: list[tuple[str, str]] = attrs.field(factory=list)
-    lines: list[tuple[str, str]] = attrs.field(factory=list)
-    checks: list[tuple[str, bool]] = attrs.field(factory=list)
-    counters: list[str] = attrs.field(factory=list)
+    entries: list[tuple[str, str, str]] = attrs.field(factory=list)
+    checks: list[bool] = attrs.field(factory=list)
     seconds: float = 0.0
 
-    def armed(self, *faults: Armed) -> None:
-        """These faults were armed, in these words."""
-        self.faults += [(one.proxy, one.text) for one in faults]
+    def armed(self, fault: Armed) -> None:
+        """This fault was armed, in these words."""
+        self.entries.append(("fault", fault.proxy, fault.text))
 
     def did(self, text: str) -> None:
         """What the client asked for."""
-        self.lines.append(("client", text))
+        self.entries.append(("client", "client", text))
 
     def saw(self, seen: Seen | str) -> None:
         """What the client saw."""
-        self.lines.append(("it saw", str(seen)))
+        self.entries.append(("saw", "it saw", str(seen)))
 
     def check(self, text: str, good: bool) -> None:
         """Something that must be so."""
-        self.checks.append((text, bool(good)))
+        self.checks.append(bool(good))
+        self.entries.append(("check", "yes", text) if good else ("wrong", "NO", text))
 
     def count(self, armed: Armed, **expected: int) -> Counters:
         """Show a fault's counters; those that are named must have these values."""
         counters = armed.counters
-        self.counters.append(f"{armed.proxy}/{armed.name}: {counters}")
+        self.entries.append(("counters", "counters", f"{armed.name}: {counters}"))
         for name, value in expected.items():
             if getattr(counters, name) != value:
                 self.check(f"{armed.name}: {name} is {value}", False)
@@ -83,7 +89,7 @@ class Report:
     @property
     def good(self) -> bool:
         """Everything was as it should be."""
-        return bool(self.checks) and all(good for _, good in self.checks)
+        return bool(self.checks) and all(self.checks)
 
 
 def _short(seconds: float) -> str:

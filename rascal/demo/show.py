@@ -11,6 +11,9 @@ from typing import TextIO
 from rascal.demo.report import Report
 
 STYLES = {"bold": "1", "dim": "2", "green": "32", "red": "31", "cyan": "36", "yellow": "33"}
+STYLE_OF = {"fault": "cyan", "saw": "yellow", "check": "green", "wrong": "red bold"}
+PLAIN = str.maketrans({"─": "-", "×": "x", "…": "...", "·": "/"})
+"""What stands in for characters that a terminal does not have."""
 LABEL = 10
 _WIDEST = 100
 
@@ -25,7 +28,7 @@ class Screen:
 
     def line(self, text: str = "", style: str = "") -> None:
         """One line."""
-        print(self.styled(text, style), file=self.stream, flush=True)
+        print(self.styled(self._written(text), style), file=self.stream, flush=True)
 
     def styled(self, text: str, style: str) -> str:
         """The text in a style, where there are any."""
@@ -33,6 +36,15 @@ class Screen:
             return text
         codes = ";".join(STYLES[name] for name in style.split())
         return f"\033[{codes}m{text}\033[0m"
+
+    def _written(self, text: str) -> str:
+        """The text in characters that the stream has."""
+        encoding = self.stream.encoding or "utf-8"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            return text.translate(PLAIN).encode(encoding, "replace").decode(encoding)
+        return text
 
     def item(self, label: str, text: str, style: str = "") -> None:
         """A labelled paragraph."""
@@ -45,21 +57,14 @@ class Screen:
     def title(self, text: str) -> None:
         """A heading with a rule to the edge."""
         self.line()
-        self.line(f"{text} ".ljust(self.width, "─") if _has_rule(self.stream) else text, "bold")
+        self.line(f"{text} ".ljust(self.width, "─"), "bold")
 
     def report(self, number: int, report: Report) -> None:
         """One step, as it went."""
         self.title(f"{number}  {report.title}")
         self.item("", report.what)
-        for proxy, sentence in report.faults:
-            self.item(proxy, sentence, "cyan")
-        for label, text in report.lines:
-            self.item(label, text, "yellow" if label == "it saw" else "")
-        for text, good in report.checks:
-            mark = "yes" if good else "NO"
-            self.item(mark, text, "green" if good else "red bold")
-        for text in report.counters:
-            self.item("counters", text)
+        for kind, label, text in report.entries:
+            self.item(label, text, STYLE_OF.get(kind, ""))
         self.item("took", f"{report.seconds:.2f}s", "dim")
 
 
@@ -67,11 +72,3 @@ def _wants_colour(stream: TextIO) -> bool:
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return stream.isatty()
-
-
-def _has_rule(stream: TextIO) -> bool:
-    try:
-        "─".encode(stream.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
