@@ -19,7 +19,7 @@ from rascal.faults.types import INF, Act, Age, End, Hold, Idle, Lose, Refuse, Re
 from rascal.proxy import effects, tuning
 from rascal.proxy.during import flush_collected
 from rascal.proxy.ends import CLOSING, NOBODY
-from rascal.proxy.exchange import Books, Exchange
+from rascal.proxy.exchange import PLAIN, Books, Exchange
 from rascal.proxy.relay import Item, Relay
 from rascal.proxy.replies import ReplyRelay
 from rascal.proxy.requests import RequestRelay
@@ -277,14 +277,6 @@ class Connection:
             self.end("reset" if self.gate.mirror and how == "refused" else "close", how)
 
     # -- exchanges ---------------------------------------------------------------------------------
-    def begin(self, head: Head) -> Exchange:
-        """A request has begun."""
-        n = 0
-        if head.asked:
-            self.books.count += 1
-            n = self.books.count
-        return Exchange(self, n, head, self.clock.now())
-
     def unwatched(self, framing: Any) -> Exchange:
         """An exchange that began before anybody watched."""
         return Exchange(self, -1, Head("", framing=framing), self.clock.now())
@@ -407,7 +399,7 @@ class Connection:
             self.end(then, strike.fault.name)
 
     def end(self, how: str, why: str) -> None:
-        """End it now: the client's leg by FIN behind what it was given, or RST; the other by FIN."""
+        """End it now: the client by FIN behind what it was given, or RST; the upstream by FIN."""
         if self.ended_by:
             return
         self.ended_by = why
@@ -542,15 +534,18 @@ class Connection:
             self.end("close", "abandoned")
 
     def desync(self, relay: Relay, error: ProtocolError) -> None:
-        """Not the protocol: relay bytes if nothing is owed or swallowed, else only RST is honest."""
+        """Not the protocol: relay bytes if nothing is owed or swallowed, else RST."""
         up, down = self.up, self.down
-        assert up is not None and down is not None
+        assert up is not None
+        assert down is not None
         counts = self.gate.counts
         counts.desyncs += 1
         self.gate.note(f"not {self.protocol.name}: {error.detail}")
         if self.ended_by:
             return
-        held = any(i.exchange is not None and not i.exchange.forwarded for i in up.queue)
+        held = any(
+            i.exchange is PLAIN or (i.exchange and not i.exchange.forwarded) for i in up.queue
+        )
         dirty = self.stuck is not None or up.injections or not self.books.clean()
         if held or dirty or up.dropping() or down.dropping():
             self.end("reset", "lost sync")

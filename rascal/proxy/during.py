@@ -102,7 +102,7 @@ def _stall(
         x.reply_size += keep
         x.capture(kept)
         x.parts += part
-        start, part = None, False
+        part = False
     now = relay.connection.clock.now()
     holds = [(strike, act.seconds)]
     return Item("data", x, bytes(data[keep:]), now, holds, None, part, end, mark)

@@ -72,7 +72,8 @@ def attach(connection: Connection) -> None:
 
 
 def _attach(connection: Connection, strike: Strike, act: Act) -> None:
-    assert connection.up is not None and connection.down is not None
+    assert connection.up is not None
+    assert connection.down is not None
     for relay in (connection.up, connection.down):
         direction = getattr(act, "direction", "both")
         if direction not in ("both", "to_upstream" if relay.to_upstream else "to_client"):

@@ -49,6 +49,7 @@ class Exchange:
         "parts",
         "reply_head",
         "reply_size",
+        "size",
         "strikes",
         "struck",
         "swallow",
@@ -75,6 +76,7 @@ class Exchange:
         self.mark = 0
         self.reply_head: Head | None = None
         self.reply_size = 0
+        self.size = 0
         self.body: bytearray | None = None
         self.collected: bytearray | None = None
         self.captured: bytearray | None = None
@@ -170,14 +172,8 @@ class Books:
     def request(self, head: Head) -> None:
         if head.asked:
             self.count += 1
-        if not head.replies:
-            return
-        forwarded = self.forwarded
-        last = forwarded[-1] if forwarded else None
-        if type(last) is Run and last.framing == head.framing:
-            last.count += 1
-        else:
-            forwarded.append(Run(head.framing, 1))
+        if head.replies:
+            _append(self.forwarded, head.framing)
 
     def replied(self) -> None:
         first = self.forwarded[0]
@@ -202,20 +198,27 @@ class Books:
         """From exchanges to runs; only while the books are clean."""
         self.owed.clear()
 
+    def run(self, framing: Hashable) -> None:
+        """A request that nobody wants to see has been forwarded."""
+        _append(self.forwarded, framing)
+        _append(self.owed, framing)
+
     def answering(self) -> Exchange | None:
-        """The exchange whose reply comes next from the upstream; None if there is none."""
+        """The exchange whose reply comes next from the upstream; PLAIN: one that nobody wants to
+        see; None: nothing is outstanding."""
         if not self.forwarded:
             return None
         first = self.forwarded[0]
-        if isinstance(first, Exchange):
-            return first
-        exchange = self.connection.unwatched(first.framing)
-        _claim(self.forwarded, 0, exchange)
-        for at, entry in enumerate(self.owed):
-            if isinstance(entry, Run):
-                _claim(self.owed, at, exchange)
-                break
-        return exchange
+        return first if isinstance(first, Exchange) else PLAIN
+
+    def parsed(self) -> None:
+        """The end of a reply has been parsed."""
+        _pop(self.forwarded)
+
+    def delivered_run(self) -> None:
+        """The end of a reply that nobody watches has left."""
+        if self.owed and type(self.owed[0]) is Run:
+            _pop(self.owed)
 
     def clean(self) -> bool:
         """Nothing injected or cut is owed, nothing is swallowed."""
@@ -233,11 +236,31 @@ class Books:
                     entry.finish("gone")
 
 
-def _claim(queue: deque[Exchange | Run], at: int, exchange: Exchange) -> None:
-    run = queue[at]
-    assert isinstance(run, Run)
-    run.count -= 1
-    if run.count:
-        queue.insert(at, exchange)
+def _append(queue: deque[Exchange | Run], framing: Hashable) -> None:
+    last = queue[-1] if queue else None
+    if type(last) is Run and last.framing == framing:
+        last.count += 1
     else:
-        queue[at] = exchange
+        queue.append(Run(framing, 1))
+
+
+def _pop(queue: deque[Exchange | Run]) -> None:
+    first = queue[0] if queue else None
+    if type(first) is Run and first.count > 1:
+        first.count -= 1
+    elif queue:
+        queue.popleft()
+
+
+class _Plain(Exchange):
+    """Stands for every exchange that nobody wants to see."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(None, -1, Head(""), 0.0)  # type: ignore[arg-type]
+        self.forwarded = True
+        self.reply_head = self.head
+
+
+PLAIN = _Plain()

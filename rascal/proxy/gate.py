@@ -24,7 +24,7 @@ from rascal.options import Options
 from rascal.proxy import effects
 from rascal.proxy.budget import HOLD_BYTES, Budget
 from rascal.proxy.needs import SKIM, Needs, needs_of
-from rascal.wire.types import Moment, WireProtocol
+from rascal.wire.types import Head, Moment, WireProtocol
 
 if TYPE_CHECKING:
     from rascal.proxy.connection import Connection
@@ -63,6 +63,29 @@ class Counts:
     raw: int = 0
     notes: Counter[str] = attrs.field(factory=Counter)
     ends: Counter[str] = attrs.field(factory=Counter)
+
+
+SAMPLE = 16
+"""One in so many requests that pass untouched is kept for listings while faults are armed."""
+
+
+class Probe:
+    """A request as its match sees it, before it is worth an exchange."""
+
+    __slots__ = ("client_address", "head", "n")
+
+    def __init__(self) -> None:
+        self.head = Head("")
+        self.n = 0
+        self.client_address = ""
+
+    def value(self, name: str) -> Any:
+        """The value of a match field."""
+        if name == "n":
+            return self.n
+        if name == "client":
+            return self.client_address
+        return self.head.value(name)
 
 
 class Gate:
@@ -108,6 +131,8 @@ class Gate:
         self.rewrites = protocol.rewrites(options) if protocol.messages else (False, False)
         self.needs: Needs = SKIM
         self._number = 0
+        self._sample = 0
+        self._probe = Probe()
         self._retune: Any = None
         self._messages: tuple[Fault, ...] = ()
         self._replies: tuple[Fault, ...] = ()
@@ -287,6 +312,27 @@ class Gate:
             self.tune()
 
     # -- questions ---------------------------------------------------------------------------------
+    def sees(self, connection: Connection, head: Head, n: int) -> bool:
+        """Whether this request must become an exchange: a fault matches it, or may match its
+        reply, somebody watches, or it is the one in SAMPLE that is kept for listings."""
+        if self._replies or self.watching:
+            return True
+        if head.asked:
+            faults = self._messages
+            self._sample += 1
+            if self._sample >= SAMPLE:
+                self._sample = 0
+                return True
+        else:
+            faults = self._sessions
+        if faults:
+            probe = self._probe
+            probe.head, probe.n, probe.client_address = head, n, connection.client_address
+            for fault in faults:
+                if fault.spec.match.matches(probe):
+                    return True
+        return False
+
     def ask(self, x: Exchange) -> None:
         """The head of a request is known: who strikes this exchange?"""
         if x.head.asked:

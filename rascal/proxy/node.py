@@ -160,7 +160,8 @@ class Node:
         Returns the changes. Raises ConfigErrors, ConfigError or PanicError; nothing has changed
         then.
         """
-        assert self.read is not None and self.compare is not None
+        assert self.read is not None
+        assert self.compare is not None
         new = self.read()
         changes = self.compare(self.configuration, new)
         arrivals = [one for change in changes.changed for one in change.added]

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+SMALL = 1024
+"""Bytes of a request's head up to which it is kept as it is, and described only when listed."""
 TEXT = 200
 """Characters that are kept of a request's description."""
 
@@ -47,7 +49,7 @@ class Recent:
 
     def __init__(self, bound: int, now: Callable[[], float]) -> None:
         self.total = 0
-        self._ring: deque[Record] = deque(maxlen=bound)
+        self._ring: deque[Record | tuple[Any, ...]] = deque(maxlen=bound)
         self._epoch = time.time() - now()
         self._watchers: list[Callable[[Record], None]] = []
 
@@ -63,33 +65,65 @@ class Recent:
     def finished(self, exchange: Any) -> None:
         """An exchange is over (called by the data path)."""
         self.total += 1
-        head, ended = exchange.head, exchange.ended
-        record = Record(
-            number=self.total,
-            connection=getattr(exchange.connection, "number", 0),
-            n=exchange.n,
-            client=exchange.connection.client_address,
-            command=_short(head.command),
-            at=self._epoch + exchange.began,
-            seconds=(exchange.began if ended is None else ended) - exchange.began,
-            outcome=exchange.outcome,
-            faults=tuple(exchange.struck),
-            size=exchange.reply_size,
-            fields=self._fields(exchange),
+        kept = (
+            self.total,
+            exchange.connection.number,
+            exchange.connection.client_address,
+            exchange.protocol,
+            exchange.n,
+            exchange.head,
+            exchange.reply_head,
+            exchange.began,
+            exchange.ended,
+            exchange.outcome,
+            tuple(exchange.struck),
+            exchange.reply_size,
         )
+        if not self._watchers and exchange.size <= SMALL:
+            self._ring.append(kept)
+            return
+        record = self._record(*kept)
         self._ring.append(record)
         for watcher in self._watchers:
             watcher(record)
 
-    def _fields(self, exchange: Any) -> dict[str, Any]:
-        found = {}
-        for one in exchange.protocol.fields:
+    def _record(
+        self,
+        number: int,
+        connection: int,
+        client: str,
+        protocol: Any,
+        n: int,
+        head: Any,
+        reply_head: Any,
+        began: float,
+        ended: float | None,
+        outcome: str,
+        struck: tuple[str, ...],
+        size: int,
+    ) -> Record:
+        fields = {}
+        for one in protocol.fields:
             if one.name in ("client", "n", "command"):
                 continue
-            value = exchange.value(one.name)
+            value = head.value(one.name)
+            if value is None and reply_head is not None:
+                value = reply_head.value(one.name)
             if value is not None and value != () and value != "":
-                found[one.name] = _short(value)
-        return found
+                fields[one.name] = _short(value)
+        return Record(
+            number=number,
+            connection=connection,
+            n=n,
+            client=client,
+            command=_short(head.command),
+            at=self._epoch + began,
+            seconds=(began if ended is None else ended) - began,
+            outcome=outcome,
+            faults=struck,
+            size=size,
+            fields=fields,
+        )
 
     def watch(self, watcher: Callable[[Record], None]) -> Callable[[], None]:
         """Call for each new record; returns what stops it."""
@@ -103,7 +137,8 @@ class Recent:
 
     def __iter__(self) -> Iterator[Record]:
         """Newest first."""
-        return reversed(self._ring)
+        for one in reversed(self._ring):
+            yield one if isinstance(one, Record) else self._record(*one)
 
     def __len__(self) -> int:
         return len(self._ring)

@@ -37,6 +37,10 @@ Mode = Literal["pass", "raw", "skim", "watch", "hold", "discard", "silent", "voi
 FRAMED = ("skim", "watch", "hold")
 
 
+NOTHING: list[tuple[Strike, float]] = []
+"""No holds; never changed."""
+
+
 class Item:
     """Something that waits its turn: a piece, plain bytes, FIN or RST."""
 
@@ -186,7 +190,7 @@ class Relay:
         connection = self.connection
         self.feeding = True
         self.batch = []
-        lags = self.lag() if write else []
+        lags = self.lag() if write else NOTHING
         try:
             for piece in self.codec.feed(view):  # type: ignore[union-attr]
                 self.piece(piece, write, lags)
@@ -253,6 +257,11 @@ class Relay:
     ) -> tuple[Exchange | None, list[tuple[Strike, float]]]:
         """The exchange that a piece belongs to, asked at its head; and what holds it."""
         raise NotImplementedError
+
+    def rewritten(self, head: Head, data: Any) -> Any:
+        """The first piece of a message as it goes on."""
+        connection = self.connection
+        return connection.protocol.rewrite_head(connection.session, head, bytes(data)) or data
 
     def leave(
         self,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rascal.faults.fault import Strike
 from rascal.faults.types import Edit, End, Lose, Reply
 from rascal.proxy.during import collect, during
-from rascal.proxy.exchange import Exchange
-from rascal.proxy.relay import Item, Relay
+from rascal.proxy.exchange import PLAIN, Exchange
+from rascal.proxy.relay import NOTHING, Item, Relay
 from rascal.wire.types import Codec, Head, Piece
 
 if TYPE_CHECKING:
@@ -40,24 +40,22 @@ class ReplyRelay(Relay):
     ) -> tuple[Exchange | None, list[tuple[Strike, float]]]:
         connection = self.connection
         start = piece.start
-        holds: list[tuple[Strike, float]] = []
-        if start is not None:
-            self.interim = start.interim or start.push
-            if start.push:
-                self.current = None
-            else:
-                self.current = connection.books.answering()
-                self.interim = self.interim or self.current is None
-        x = self.current
-        if start is not None and x is not None and not self.interim:
-            x.reply_head = start
-            if struck and not x.swallow:
-                connection.gate.ask_reply(x)
-                if x.strikes:
-                    holds = connection.hold(x, "reply")
-        if piece.end and x is not None and not self.interim:
-            connection.books.forwarded.popleft()
-        # The message's own exchange ends here for this relay; the next head brings another.
+        holds = NOTHING
+        books = connection.books
+        if start is None:
+            x = self.current
+        else:
+            x = None if start.push else books.answering()
+            self.current = x
+            self.interim = start.interim or x is None
+            if x is not None and x is not PLAIN and not self.interim:
+                x.reply_head = start
+                if struck and not x.swallow:
+                    connection.gate.ask_reply(x)
+                    if x.strikes:
+                        holds = connection.hold(x, "reply")
+        if piece.end and not self.interim:
+            books.parsed()
         return x, holds
 
     def leave(
@@ -73,19 +71,26 @@ class ReplyRelay(Relay):
         if x is None or (start is not None and start.interim) or (x.reply_head is None):
             self.aside(x, data, start, end, write)
             return None
+        connection = self.connection
+        if x is PLAIN:
+            self.open = not end
+            if write:
+                if start is not None and connection.rewrites[1]:
+                    data = self.rewritten(start, data)
+                self.put(data)
+            if end:
+                self.ends(x)
+            return None
         if x.swallow:
             if end:
                 x.finish()
             return None
-        connection = self.connection
         self.open = not end
         if start is not None:
             if x.strikes and not self.starts(x, start):
                 return None
             if write and connection.rewrites[1] and not x.cut:
-                data = (
-                    connection.protocol.rewrite_head(connection.session, start, bytes(data)) or data
-                )
+                data = self.rewritten(start, data)
         if x.strikes and not x.cut:
             rest = during(self, x, data, start, part, end, mark)
             if rest is not None:
@@ -114,9 +119,7 @@ class ReplyRelay(Relay):
             return
         if write:
             if start is not None and connection.rewrites[1]:
-                data = (
-                    connection.protocol.rewrite_head(connection.session, start, bytes(data)) or data
-                )
+                data = self.rewritten(start, data)
             self.put(data)
         if end:
             connection.flush_owed()
@@ -159,10 +162,14 @@ class ReplyRelay(Relay):
     def ends(self, x: Exchange) -> None:
         """The end of a reply has left."""
         connection = self.connection
-        owed = connection.books.owed
-        if owed and owed[0] is x:
-            owed.popleft()
-        x.finish()
-        connection.flush_owed()
+        if x is PLAIN:
+            connection.books.delivered_run()
+        else:
+            owed = connection.books.owed
+            if owed and owed[0] is x:
+                owed.popleft()
+            x.finish()
+        if connection.books.owed:
+            connection.flush_owed()
         if connection.kicks:
             connection.kick(self)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rascal.faults.fault import Strike
 from rascal.faults.types import End, Lose, Repeat, Reply
-from rascal.proxy.exchange import Exchange
-from rascal.proxy.relay import Item, Relay
+from rascal.proxy.exchange import PLAIN, Exchange
+from rascal.proxy.relay import NOTHING, Item, Relay
 from rascal.wire.types import Codec, Head, Piece
 
 if TYPE_CHECKING:
@@ -46,16 +46,24 @@ class RequestRelay(Relay):
         self, piece: Piece, struck: bool
     ) -> tuple[Exchange | None, list[tuple[Strike, float]]]:
         if piece.start is None:
-            return self.current, []
+            return self.current, NOTHING
         connection = self.connection
-        x = self.current = connection.begin(piece.start)
+        gate = connection.gate
+        head = piece.start
+        books = connection.books
+        n = books.count = books.count + 1 if head.asked else books.count
+        if not gate.sees(connection, head, n if head.asked else 0):
+            self.current = PLAIN
+            return PLAIN, NOTHING
+        x = self.current = Exchange(connection, n if head.asked else 0, head, gate.clock.now())
+        x.size = len(piece.data)
         if not struck:
             # Its first bytes are out (observe, or the mode changed): only what strikes later may.
             if self.mode == "watch":
-                connection.gate.ask(x)
-            return x, []
-        connection.gate.ask(x)
-        return x, connection.hold(x, "request") if x.strikes else []
+                gate.ask(x)
+            return x, NOTHING
+        gate.ask(x)
+        return x, connection.hold(x, "request") if x.strikes else NOTHING
 
     def leave(
         self,
@@ -75,13 +83,24 @@ class RequestRelay(Relay):
             if end and self.injections:
                 self.inject()
             return None
+        if x is PLAIN:
+            if start is not None:
+                connection.protocol.forwarded(connection.session, start)
+                if start.replies:
+                    connection.books.run(start.framing)
+                if write and connection.rewrites[0]:
+                    data = self.rewritten(start, data)
+            if write:
+                self.put(data)
+            self.open = not end
+            if end and self.injections:
+                self.inject()
+            return None
         if start is not None and not self.begins(x, start, end, write):
             return None
         if x.forwarded:
             if start is not None and write and connection.rewrites[0]:
-                data = (
-                    connection.protocol.rewrite_head(connection.session, start, bytes(data)) or data
-                )
+                data = self.rewritten(start, data)
             if write:
                 self.put(data)
             if x.body is not None:

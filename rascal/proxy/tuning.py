@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rascal.proxy.exchange import PLAIN
 from rascal.proxy.needs import HOLD_RANK, SKIM_RANK, WATCH_RANK
 from rascal.wire.types import Head
 
@@ -25,7 +26,8 @@ MODES: tuple[Mode, ...] = ("skim", "watch", "hold")
 def tune(connection: Connection) -> None:
     """Choose; changes nothing in the middle of a batch: it is asked again when that is over."""
     up, down = connection.up, connection.down
-    assert up is not None and down is not None
+    assert up is not None
+    assert down is not None
     if up.feeding or down.feeding or up.busy or down.busy or connection.silent:
         return
     if connection.is_raw or not connection.protocol.messages:
@@ -64,7 +66,8 @@ def _own(relay: Relay) -> int:
 def _clean(connection: Connection) -> bool:
     """Nothing is on its way that only a watchful relay can finish."""
     up, down = connection.up, connection.down
-    assert up is not None and down is not None
+    assert up is not None
+    assert down is not None
     return not (
         up.queue
         or down.queue
@@ -129,5 +132,5 @@ def _catch_up(down: ReplyRelay) -> None:
     down.current = None
     if way == "message":
         x = down.current = down.connection.books.answering()
-        if x is not None:
+        if x is not None and x is not PLAIN:
             x.reply_head = Head("")
