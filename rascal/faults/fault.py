@@ -60,8 +60,7 @@ class Strike:
         fault.fired += 1
         fault.used += 1
         fault.hits.append(self.n)
-        if self.step >= 0:
-            fault.step_states[self.step] = "used"
+        self._says("used")
         self.subject.connection.struck(self)
         fault.check_used_up()
 
@@ -72,14 +71,19 @@ class Strike:
             self.state = "void"
             fault.reserved -= 1
             fault.skipped[reason] += 1
-            if self.step >= 0:
-                fault.step_states[self.step] = f"void ({reason})"
+            self._says(f"void ({reason})")
         elif self.state == "fired":
             self.state = "done"
         else:
             return
         fault.live.discard(self)
         self.subject.connection.strikes.discard(self)
+
+    def _says(self, what: str) -> None:
+        """Its step has come to this; a script that was replaced since has other steps."""
+        fault, step = self.fault, self.step
+        if 0 <= step < len(fault.steps) and fault.steps[step] is self.spec:
+            fault.step_states[step] = what
 
     def release(self) -> None:
         """Let go what it holds, in order (a slot became free, a token came)."""

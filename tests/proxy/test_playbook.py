@@ -1,0 +1,48 @@
+"""Playbooks of the data path: who says what, and what must come out, on ends in memory.
+
+Most of them are failing seeds of the simulation (tests/simulation), cut down to their core.
+"""
+
+from __future__ import annotations
+
+from bench import Bench, fault, ok, query, rows, script
+
+from rascal.faults.types import INF, Cut, Hold
+
+
+def test_a_hold_of_one_request_holds_those_behind_it() -> None:
+    bench = Bench(fault(lambda m, d: Hold(m, 2.0), "request", count=1, holds=True))
+    bench.client(query(b"k1") + query(b"k2"))
+    assert bench.seen == b""
+    bench.wait(1.9)
+    assert bench.seen == b""
+    bench.wait(0.1)
+    assert bench.seen == query(b"k1") + query(b"k2")
+
+
+def test_rows_are_cut_where_the_next_one_begins() -> None:
+    bench = Bench(fault(lambda m, d: Cut(1, "parts", "end"), "during"))
+    bench.client(query(b"k1"))
+    assert bench.seen == query(b"k1")
+    bench.server(rows(b"one", b"two", b"three"), chunk=1)
+    head = rows(b"one")
+    assert bench.got == head[: -len(b"E\x03\0\0")] + b"E\x03\0\3cut"
+    bench.client(query(b"k2"))
+    bench.server(ok(b"2"))
+
+
+def test_a_script_that_is_replaced_keeps_no_account_of_old_strikes() -> None:
+    hang = fault(lambda m, d: Hold(m, INF), "reply", name="f.1", holds=True)
+    bench = Bench(script(None, None, hang))
+    bench.client(query(b"k1") + query(b"k2") + query(b"k3"))
+    installed = bench.gate.faults["f"]
+    assert installed.reserved == 1
+    bench.gate.replace(installed, script(None))
+    bench.server(ok(b"1") + ok(b"2"))
+    assert bench.got == ok(b"1") + ok(b"2")
+    bench.server(ok(b"3"))
+    assert (installed.fired, installed.reserved) == (1, 0)
+    assert installed.step_states == ["unused"]
+    bench.gate.remove("f")
+    bench.turn()
+    assert bench.got == ok(b"3")
