@@ -290,6 +290,7 @@ def single(r: random.Random, name: str, protocol: WireProtocol, plain: Any, **mo
         match=match,
         at=at,
         level="connection" if streams else "message",
+        only_at_start=kind.only_at_start,
         phrase=None,  # type: ignore[arg-type]
         text=f"{kind.name} at {at} {clauses}",
         **clauses,

@@ -122,12 +122,13 @@ def times(site: Site, fired: list[Struck], now: float) -> None:
 
 
 def check_bounds(site: Site, bound: int, read: int) -> None:
-    """8: what a direction holds."""
+    """8: what a direction holds: the bound, one read, and a message that codec or fault kept."""
     connection = site.connection
     up, down = connection.up, connection.down
     if up is None or down is None:
         return
-    for relay, slack in ((up, read + 200), (down, 12 * read + 9000)):
+    largest = max((len(one.data) for one in site.model.requests), default=0)
+    for relay, slack in ((up, read + 3 * largest), (down, 12 * read + 9000)):
         held = relay.size + (relay.outlet.size if relay.outlet is not None else 0)
         if held > bound + slack:
             raise Broken(8, f"{held} bytes held, {bound} allowed")
@@ -149,6 +150,8 @@ def check_rest(site: Site) -> None:
             raise Broken(5, f"{len(relay.queue)} items are left in a queue")
         if relay.outlet is not None:
             raise Broken(5, "an outlet is left")
+        if relay.mode == "watch" and connection.gate.watch_until:
+            continue
         if relay.mode not in ("pass", "skim", "void") and not connection.silent:
             raise Broken(5, f"still in {relay.mode}")
     if connection.up is not None and connection.up.injections:
@@ -180,7 +183,9 @@ def check_asked(founders: list[Any], sites: list[Site], tape: Tape) -> None:
             )
 
 
-def check_nothing_left(world: World, gate: Any, budget: Any, faults: list[Any]) -> None:
+def check_nothing_left(
+    world: World, gate: Any, budget: Any, faults: list[Any], changed: list[Any]
+) -> None:
     """9 and 7, when all clients have gone."""
     if gate.connections:
         left = next(iter(gate.connections.values()))
@@ -197,7 +202,7 @@ def check_nothing_left(world: World, gate: Any, budget: Any, faults: list[Any]) 
     if budget.held:
         raise Broken(8, f"{budget.held} bytes are still counted as held")
     for fault in faults:
-        check_counters(fault)
+        check_counters(fault, changed)
         if fault.reserved or fault.live:
             raise Broken(7, f"{fault.name}: reserved {fault.reserved}, live {len(fault.live)}")
 

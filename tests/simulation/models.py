@@ -8,7 +8,7 @@ reads what reached the client strictly.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.simulation import toy
@@ -27,6 +27,7 @@ class Request:
     asked: bool = True
     waits: int = 0
     key: bytes = b""
+    replies: bool = True
 
 
 @dataclass(slots=True)
@@ -82,6 +83,10 @@ class Model:
 
     def make(self, number: int) -> Request:
         raise NotImplementedError
+
+    def quiet(self) -> Callable[[Request], bool]:
+        """Asked of each request that is forwarded, in order: whether it gets no reply."""
+        return lambda request: not request.replies
 
     def hear(self, data: bytes) -> None:
         """The client reads. Raises Violation if it is no well-formed stream of replies."""
@@ -178,7 +183,7 @@ class ToyModel(Model):
         if number == 0:
             return Request(toy.frame("L", 0, body), "LOGIN", False, 1, key)
         kind = r.choice("QQQQQN")
-        return Request(toy.frame(kind, 0, body), toy.COMMANDS[kind], key=key)
+        return Request(toy.frame(kind, 0, body), toy.COMMANDS[kind], key=key, replies=kind != "N")
 
     def split(self, buffer: bytearray) -> int:
         if len(buffer) < 4:

@@ -75,6 +75,7 @@ class Run:
         self.faults: list[Any] = []
         self.founders: list[Any] = []
         self.gone: list[Any] = []
+        self.changed: list[Any] = []
         self.sentences = r.random() < 0.6 and bool(self.spoken.sentences)
         self.troubles = r.choice((0.0, 0.01, 0.03, 0.06))
         self.steps = r.choice((150, 400, 900))
@@ -150,6 +151,7 @@ class Run:
 
             spec = attrs.evolve(self.specification(), name=fault.name)
             self.log(f"change {fault.name}: {spec.text}")
+            self.changed.append(fault)
             self.gate.replace(fault, spec)
 
     # -- connections -------------------------------------------------------------------------------
@@ -244,7 +246,7 @@ class Run:
             self.remove(fault)
         self.settle(1.0, 10)
         self.check_step(0)
-        judge.check_nothing_left(world, self.gate, self.budget, [*self.gone, *self.faults])
+        judge.check_nothing_left(world, self.gate, self.budget, [*self.gone, *self.faults], self.changed)
 
     def settle(self, step: float, rounds: int) -> None:
         world = self.world
@@ -272,9 +274,9 @@ class Run:
         for struck in strikes[checked:]:
             judge.check_choice(struck)
         for fault in self.faults:
-            judge.check_counters(fault)
+            judge.check_counters(fault, self.changed)
         for fault in self.gone[-1:]:
-            judge.check_counters(fault)
+            judge.check_counters(fault, self.changed)
         for site in world.sites:
             judge.check_bounds(site, self.gate.hold_bytes, READ)
         return len(strikes)

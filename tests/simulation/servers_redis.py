@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from tests.simulation.models import Model, Reply, Request, Violation
 
@@ -28,7 +29,7 @@ class RedisModel(Model):
         self.channels: set[bytes] = set()
         self.hello = rng.random() < 0.4
         self.talks_of_replies = rng.random() < 0.2
-        self.subscribes = rng.random() < 0.2
+        self.subscribes = rng.random() < 0.2 and not self.talks_of_replies
 
     # -- the client --------------------------------------------------------------------------------
     def make(self, number: int) -> Request:
@@ -41,15 +42,20 @@ class RedisModel(Model):
             if r.random() < 0.5:
                 return Request(command(b"AUTH", tag), "AUTH", False)
             return Request(command(b"CLIENT", b"SETNAME", tag), "CLIENT", False)
-        words = self._words(key, tag, r.random())
-        if r.random() < 0.05:
-            data = b" ".join(w or b'""' for w in words) + r.choice((b"\r\n", b"\n"))
-        else:
-            data = command(*words)
-        while data in self.index:  # MULTI has no place for a tag
-            words.append(b"again%d" % number)
-            data = command(*words)
-        return Request(data, words[0].decode().upper(), key=key)
+        while True:
+            words = self._words(key, tag, r.random())
+            if r.random() < 0.05:
+                data = b" ".join(w or b'""' for w in words) + r.choice((b"\r\n", b"\n"))
+            else:
+                data = command(*words)
+            if data not in self.index:
+                return Request(data, words[0].decode().upper(), key=key)
+
+    def _tagged(self, words: bytes) -> list[bytes]:
+        """Commands that take no tag: told apart by capitals."""
+        bits = self.rng.getrandbits(len(words))
+        letters = (w + 32 if bits >> n & 1 and 65 <= w <= 90 else w for n, w in enumerate(words))
+        return bytes(letters).split()
 
     def _words(self, key: bytes, tag: bytes, k: float) -> list[bytes]:
         r = self.rng
@@ -67,18 +73,38 @@ class RedisModel(Model):
             return [b"BAD", key, tag]
         if k < 0.78:
             return [b"SET", key, tag, b"w" * r.choice((70_000, 66_000)) if r.random() < 0.1 else b""]
-        if k < 0.82:
-            return [b"MULTI", tag]
-        if k < 0.88:
-            return [r.choice((b"EXEC", b"EXEC", b"DISCARD")), tag]
+        if k < 0.82 and not self.talks_of_replies:
+            return self._tagged(b"MULTI")
+        if k < 0.88 and not self.talks_of_replies:
+            return self._tagged(r.choice((b"EXEC", b"EXEC", b"DISCARD")))
         if k < 0.92 and self.talks_of_replies:
-            return [b"CLIENT", b"REPLY", r.choice((b"OFF", b"SKIP", b"ON")), tag]
+            return self._tagged(b"CLIENT REPLY " + r.choice((b"OFF", b"SKIP", b"ON")))
         if k < 0.96 and self.subscribes:
             count = r.randrange(1, 4)
             channels = [b"c%d" % n for n in r.sample(range(5), count)]
             word = r.choice((b"SUBSCRIBE", b"SUBSCRIBE", b"UNSUBSCRIBE"))
             return [word, *channels, b"c" + tag]
         return [b"PING", tag]
+
+    def quiet(self) -> Callable[[Request], bool]:
+        mute = ""
+
+        def asked(request: Request) -> bool:
+            nonlocal mute
+            words = self.words(request.data)
+            if words[0].upper() == b"CLIENT" and words[1].upper() == b"REPLY":
+                mode = words[2].upper().decode()
+                if mode == "ON":
+                    mute = ""
+                elif mode == "OFF" or mute != "OFF":
+                    mute = mode
+                return mode != "ON"
+            muted = mute
+            if muted == "SKIP":
+                mute = ""
+            return bool(muted)
+
+        return asked
 
     # -- the server --------------------------------------------------------------------------------
     def split(self, buffer: bytearray) -> int:
@@ -121,8 +147,8 @@ class RedisModel(Model):
         if not words:
             return []
         name = words[0].upper()
-        if name == b"CLIENT" and words[1:2] == [b"REPLY"] and self.queue is None:
-            return self._reply_mode(words[2])
+        if name == b"CLIENT" and words[1].upper() == b"REPLY" and self.queue is None:
+            return self._reply_mode(words[2].upper())
         muted = self.mute
         if muted == "SKIP":
             self.mute = ""

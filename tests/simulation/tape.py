@@ -44,6 +44,8 @@ class Struck:
     made: tuple[bytes, list[bytes], bool] | None = None
     changed: tuple[bytes, bytes | None] | None = None
     stopped: str = ""
+    closes: bool = False
+    """When it ended, its fault's on_remove was close."""
 
     @property
     def name(self) -> str:
@@ -94,7 +96,7 @@ class Tape:
         struck = Struck(
             fault=strike.fault,
             on=subject.connection,
-            n=subject.n if head is not None else -1,
+            n=-1 if subject is subject.connection else subject.n,
             command=head.command if head is not None else "",
             number=strike.n,
             spec=strike.spec,
@@ -142,6 +144,7 @@ class Tape:
 
     def ended(self, strike: Strike, reason: str) -> None:
         struck = self.by_strike[strike]
+        struck.closes = struck.fault.spec.on_remove == "close"
         struck.ended, struck.why = self.now(), reason
         self.order.append(("done", struck))
 
