@@ -313,7 +313,10 @@ class ReplyCodec(PacketCodec):
         self.session.prepared(int.from_bytes(payload[1:5], "little"), sql, parameters)
         self.prepares = True
         described = not (self.session.has(OPTIONAL_METADATA) and payload[12:13] == b"\0")
-        self.later = [count for count in (parameters, columns) if count and described]
+        self.later = [count for count in (parameters, columns) if count]
+        if not described:  # the EOFs stay
+            ends = 0 if self.session.has(DEPRECATE_EOF) else len(self.later)
+            self.later = [0] * ends
         if self.later:
             self._section(over=True)
         else:
@@ -356,7 +359,7 @@ class ReplyCodec(PacketCodec):
             self.state = DEFS_END
         elif self.later:
             self.defs = self.later.pop(0)
-            self.state = DEFS
+            self.state = DEFS if self.defs else DEFS_END
         elif self.prepares:
             self._end()
         else:

@@ -24,7 +24,7 @@ PASSWORD = "secret"
 
 @dataclass(frozen=True)
 class Server:
-    """One that runs. root has no password on the socket; `user` has PASSWORD everywhere."""
+    """One that runs. root and plain have no password; `user` has PASSWORD."""
 
     kind: str
     port: int
@@ -116,14 +116,20 @@ def mysql(folder: pathlib.Path, *options: str) -> Iterator[Server]:
     )
     assert made.returncode == 0, made.stderr.decode(errors="replace")
     words = [program, "--no-defaults", "--mysqlx=OFF", "--innodb-redo-log-capacity=8M"]
-    with _running("mysql", words, data, "--performance-schema=OFF", "--local-infile=ON", *options) as server:
+    with _running(
+        "mysql",
+        words,
+        data,
+        "--performance-schema=OFF",
+        "--local-infile=ON",
+        "--skip-log-bin",
+        *options,
+    ) as server:
         yield server
 
 
 @contextlib.contextmanager
-def _running(
-    kind: str, words: list[str], data: pathlib.Path, *options: str
-) -> Iterator[Server]:
+def _running(kind: str, words: list[str], data: pathlib.Path, *options: str) -> Iterator[Server]:
     port = _free_port()
     path = f"/tmp/rascal-{os.getpid()}-{port}.sock"  # a socket's path is short
     log = (data / "log").open("wb")
@@ -135,7 +141,6 @@ def _running(
             f"--socket={path}",
             "--bind-address=127.0.0.1",
             f"--pid-file={data}/pid",
-            "--skip-log-bin",
             "--secure-file-priv=",
             "--innodb-buffer-pool-size=16M",
             "--skip-name-resolve",
@@ -175,4 +180,6 @@ def _wait(server: Server) -> None:
         for host in ("127.0.0.1", "localhost"):
             cursor.execute(f"CREATE USER {server.user}@'{host}' IDENTIFIED BY '{server.password}'")
             cursor.execute(f"GRANT ALL ON *.* TO {server.user}@'{host}' WITH GRANT OPTION")
+            cursor.execute(f"CREATE USER plain@'{host}' IDENTIFIED BY ''")
+            cursor.execute(f"GRANT ALL ON *.* TO plain@'{host}'")
         cursor.execute("CREATE DATABASE shop")
