@@ -155,13 +155,14 @@ class Run:
 class Books:
     """The ledger of one connection (rascal.wire.types.Ledger)."""
 
-    __slots__ = ("connection", "count", "forwarded", "owed")
+    __slots__ = ("connection", "count", "forwarded", "owed", "watched")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.count = 0
         self.forwarded: deque[Exchange | Run] = deque()
         self.owed: deque[Exchange | Run] = deque()
+        self.watched = False
 
     # -- what codecs ask --
     def framing(self) -> Hashable:
@@ -174,8 +175,12 @@ class Books:
             self.count += 1
         if head.replies:
             _append(self.forwarded, head.framing)
+            if self.watched:
+                _append(self.owed, head.framing)
 
     def replied(self) -> None:
+        if self.watched:
+            _pop(self.owed)
         first = self.forwarded[0]
         if type(first) is Run:
             first.count -= 1
@@ -189,6 +194,7 @@ class Books:
     # -- what the data path does --
     def watch(self) -> None:
         """From runs to exchanges: what is forwarded is what is owed (the books were clean)."""
+        self.watched = True
         self.owed = deque(
             Run(entry.framing, entry.count) if isinstance(entry, Run) else entry
             for entry in self.forwarded
@@ -196,7 +202,15 @@ class Books:
 
     def unwatch(self) -> None:
         """From exchanges to runs; only while the books are clean."""
+        self.watched = False
         self.owed.clear()
+
+    def plain(self) -> bool:
+        """Nothing but runs is outstanding (or so much else that a look is not worth it)."""
+        forwarded, owed = self.forwarded, self.owed
+        if len(forwarded) > 4 or len(owed) != len(forwarded):
+            return False
+        return all(type(a) is Run and type(b) is Run for a, b in zip(forwarded, owed, strict=True))
 
     def run(self, framing: Hashable) -> None:
         """A request that nobody wants to see has been forwarded."""
@@ -261,6 +275,9 @@ class _Plain(Exchange):
         super().__init__(None, -1, Head(""), 0.0)  # type: ignore[arg-type]
         self.forwarded = True
         self.reply_head = self.head
+
+    def finish(self, outcome: str = "ok") -> None:
+        """It has no end."""
 
 
 PLAIN = _Plain()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rascal.errors import ProtocolError
 from rascal.faults.fault import Strike
 from rascal.faults.types import Edit, End, Lose, Reply
 from rascal.proxy.during import collect, during
 from rascal.proxy.exchange import PLAIN, Exchange
 from rascal.proxy.relay import NOTHING, Item, Relay
-from rascal.wire.types import Codec, Head, Piece
+from rascal.wire.types import Buffer, Codec, Head, Piece
 
 if TYPE_CHECKING:
     from rascal.proxy.connection import Connection
@@ -25,6 +26,35 @@ class ReplyRelay(Relay):
     ) -> None:
         super().__init__(connection, source, target, codec)
         self.interim = False
+
+    def sift(self, view: Buffer) -> bool:
+        connection = self.connection
+        codec = self.codec
+        assert codec is not None
+        if (
+            connection.gate.words is None
+            or connection.rewrites[1]
+            or not self.straight()
+            or not connection.books.plain()
+            or (self.current is not PLAIN and codec.under_way() == "message")
+        ):
+            return False
+        self.put(view)
+        try:
+            codec.skim(view)
+        except ProtocolError as error:
+            self.ahead = len(codec.undecided())
+            connection.desync(self, error)
+            return True
+        way = codec.under_way()
+        self.current = PLAIN if way == "message" else None
+        self.interim = way == "aside"
+        self.open = way != ""
+        self.ahead = len(codec.undecided()) if self.mode == "hold" else 0
+        if connection.kicks:
+            connection.kick(self)
+        connection.settle(self)
+        return True
 
     def dropping(self) -> bool:
         x = self.current
@@ -56,6 +86,8 @@ class ReplyRelay(Relay):
                         holds = connection.hold(x, "reply")
         if piece.end and not self.interim:
             books.parsed()
+        if self.interim and x is not None and not x.swallow:
+            x = None  # the reply may have begun by the time that the rest of this one leaves
         return x, holds
 
     def leave(

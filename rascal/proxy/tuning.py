@@ -76,7 +76,7 @@ def _clean(connection: Connection) -> bool:
         or any(strike.subject is not connection for strike in connection.strikes)
         or up.dropping()
         or down.dropping()
-        or not connection.books.clean()
+        or not (connection.client.fin or connection.books.clean())
     )
 
 

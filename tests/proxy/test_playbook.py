@@ -5,9 +5,10 @@ Most of them are failing seeds of the simulation (tests/simulation), cut down to
 
 from __future__ import annotations
 
-from bench import Bench, fault, ok, query, rows, script
+from bench import Bench, error, fault, frame, keyed, ok, query, rows, script
 
-from rascal.faults.types import INF, Cut, Hold
+from rascal.faults.types import INF, Cut, Hold, Reply
+from rascal.wire.types import Answer
 
 
 def test_a_hold_of_one_request_holds_those_behind_it() -> None:
@@ -46,3 +47,35 @@ def test_a_script_that_is_replaced_keeps_no_account_of_old_strikes() -> None:
     bench.gate.remove("f")
     bench.turn()
     assert bench.got == ok(b"3")
+
+
+def test_the_rest_of_an_interim_reply_is_not_taken_for_the_reply() -> None:
+    bench = Bench(fault(lambda m, d: Hold(m, 1.0), "reply", match=keyed(b"k1"), holds=True))
+    bench.client(query(b"k1") + query(b"k2"))
+    bench.server(frame("W", 0, b"working") + ok(b"1") + ok(b"2"), chunk=15)
+    assert bench.got == frame("W", 0, b"working")
+    bench.wait(1.0)
+    assert bench.got == ok(b"1") + ok(b"2")
+
+
+def test_an_injected_reply_does_not_overtake_one_announced_by_an_interim_reply() -> None:
+    answer = fault(lambda m, d: Reply(m, lambda x: Answer(error(b"no"))), "request", match=keyed(b"k2"))
+    bench = Bench(answer)
+    bench.client(query(b"k1") + query(b"k2"))
+    bench.server(frame("W", 0, b"working"), chunk=1)
+    bench.server(ok(b"1"))
+    assert bench.got == frame("W", 0, b"working") + ok(b"1") + error(b"no")
+
+
+def test_books_do_not_keep_a_half_closed_connection_in_hold() -> None:
+    answer = fault(lambda m, d: Reply(m, lambda x: Answer(error(b"no"))), "request", match=keyed(b"k2"))
+    bench = Bench(answer)
+    bench.right.fin()
+    bench.turn()
+    assert bench.left.fin_out
+    bench.client(query(b"k1") + query(b"k2") + query(b"k1"))
+    bench.gate.remove("f")
+    bench.client(query(b"k3"))
+    assert bench.seen == query(b"k1") + query(b"k1") + query(b"k3")
+    assert bench.connection.up is not None
+    assert bench.connection.up.mode == "skim"
