@@ -91,24 +91,23 @@ class Making:
     # ---- forms
 
     def _script(self, data: Any) -> Installed | None:
+        place = "/steps"
         if isinstance(data, str):
-            data = {"text": data}
+            data, place = {"steps": data}, ""
         if not isinstance(data, dict):
             self._refuse("a script is an object or a text", "")
             return None
         data = dict(data)
         if "text" in data:
             text = data.pop("text")
-            place = "steps" if "steps" in data else "text"
-            data.setdefault("steps", text)
-        else:
-            place = "steps"
+            if "steps" not in data:
+                data["steps"], place = text, "/text"
         self._members("script", data)
         match = self._value("match", data, ())
         if "steps" not in data:
             self._refuse("a script has steps: pass 2, error(…)", "/steps", code="value-missing")
             return None
-        steps = self._list("script", "step", data["steps"], f"/{place}")
+        steps = self._list("script", "step", data["steps"], place)
         return self._whole("script", data, steps, match)
 
     def _roulette(self, data: dict[str, Any]) -> Installed | None:

@@ -1,0 +1,97 @@
+"""The node as a whole: counters, panic, seed, reload, health.
+
+GET, DELETE  /api/v1/counters     DELETE sets them to zero and answers with what they were
+GET, PUT     /api/v1/panic        {"on": true, "by": "who"}
+GET          /api/v1/seed
+POST         /api/v1/reload
+GET          /healthz, /readyz    for probes: no token, any Host
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rascal.control import _views as views
+from rascal.control._call import Call, flag_of, text_of
+from rascal.control._problems import Problem
+from rascal.control._site import Api
+from rascal.errors import ConfigError, ConfigErrors
+
+
+def routes(api: Api) -> None:
+    """Add the addresses of this module."""
+    api.add("GET", "/api/v1/counters", get_counters)
+    api.add("DELETE", "/api/v1/counters", reset_counters, "operator")
+    api.add("GET", "/api/v1/panic", get_panic)
+    api.add("PUT", "/api/v1/panic", set_panic, "operator")
+    api.add("GET", "/api/v1/seed", get_seed)
+    api.add("POST", "/api/v1/reload", reload, "admin")
+    api.add("GET", "/healthz", healthy)
+    api.add("GET", "/readyz", ready)
+
+
+def get_counters(call: Call) -> dict[str, Any]:
+    """What all proxies have counted."""
+    call.query()
+    return {name: views.counters(proxy) for name, proxy in call.node.proxies.items()}
+
+
+def reset_counters(call: Call) -> dict[str, Any]:
+    """Counters to zero; match numbers and used counts go on."""
+    before = get_counters(call)
+    for proxy in call.node.proxies.values():
+        proxy.reset_counters()
+    return before
+
+
+def get_panic(call: Call) -> dict[str, Any]:
+    """Whether the lever is pulled, by whom and since when."""
+    call.query()
+    return views.panic(call.node.panic)
+
+
+def set_panic(call: Call) -> dict[str, Any]:
+    """Pull the lever or release it."""
+    data = call.members(call.body(), ("on", "by"), "the lever")
+    findings: list[ConfigError] = []
+    on, by = False, ""
+    for read in (lambda: flag_of(data, "on"), lambda: text_of(data, "by", "")):
+        try:
+            value = read()
+        except ConfigError as error:
+            findings.append(error)
+        else:
+            on, by = (value, by) if isinstance(value, bool) else (on, value)
+    if findings:
+        raise ConfigErrors(findings)
+    call.node.set_panic(on, by or call.role)
+    return views.panic(call.node.panic)
+
+
+def get_seed(call: Call) -> dict[str, Any]:
+    """The seed of all draws."""
+    call.query()
+    return {"seed": call.node.seed}
+
+
+def reload(call: Call) -> dict[str, Any]:
+    """Read the file again; what is wrong in it changes nothing."""
+    call.nothing()
+    return views.changes(call.node.reload())
+
+
+def healthy(call: Call) -> dict[str, Any]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+def ready(call: Call) -> dict[str, Any]:
+    """Every proxy that should listen does."""
+    waiting = [
+        name
+        for name, proxy in call.node.proxies.items()
+        if proxy.enabled and not list(proxy.addresses)
+    ]
+    if waiting:
+        raise Problem(503, "not-ready", "some proxies do not listen yet", proxies=waiting)
+    return {"status": "ok"}

@@ -1,0 +1,138 @@
+"""Proxies, what passes them, and who is connected.
+
+GET          /api/v1/proxies                          all, by name
+GET, PATCH   /api/v1/proxies/{proxy}                  {"enabled": false}
+GET          /api/v1/proxies/{proxy}/connections
+GET, DELETE  /api/v1/proxies/{proxy}/connections/{id}    ?how=close instead of a reset
+GET          /api/v1/proxies/{proxy}/exchanges?limit=&after=&fault=&outcome=&command=
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from rascal.control import _views as views
+from rascal.control._call import Call, flag_of
+from rascal.control._problems import Problem, unknown
+from rascal.control._site import Api
+
+LIMIT = 100
+"""Exchanges in an answer, unless another limit is asked for."""
+
+ENDS = ("reset", "close")
+"""How a connection is ended: the client's leg by RST or by FIN."""
+
+ENDED_BY = "control"
+"""The reason that such a connection shows and that is counted."""
+
+CHANGEABLE = ("enabled",)
+"""What a request may change of a proxy."""
+
+
+def routes(api: Api) -> None:
+    """Add the addresses of this module."""
+    one = "/api/v1/proxies/<proxy>"
+    api.add("GET", "/api/v1/proxies", list_proxies)
+    api.add("GET", one, get_proxy)
+    api.add("PATCH", one, change_proxy, "admin")
+    api.add("GET", f"{one}/connections", list_connections)
+    api.add("GET", f"{one}/connections/<name>", get_connection)
+    api.add("DELETE", f"{one}/connections/<name>", end_connection, "operator")
+    api.add("GET", f"{one}/exchanges", list_exchanges)
+
+
+def list_proxies(call: Call) -> dict[str, Any]:
+    """All proxies."""
+    call.query()
+    return {name: views.proxy(proxy) for name, proxy in call.node.proxies.items()}
+
+
+def get_proxy(call: Call, proxy: str) -> dict[str, Any]:
+    """One proxy."""
+    call.query()
+    return views.proxy(call.proxy(proxy))
+
+
+def change_proxy(call: Call, proxy: str) -> dict[str, Any]:
+    """Enable or disable it."""
+    found = call.proxy(proxy)
+    data = call.members(call.body(), CHANGEABLE, "a proxy")
+    if data:
+        on = flag_of(data, "enabled")
+        if on != found.enabled:
+            found.enable(on)
+    return views.proxy(found)
+
+
+def list_connections(call: Call, proxy: str) -> dict[str, Any]:
+    """The connections that live, by number."""
+    call.query()
+    found = call.proxy(proxy).gate.connections
+    return {str(number): views.connection(one) for number, one in list(found.items())}
+
+
+def get_connection(call: Call, proxy: str, name: str) -> dict[str, Any]:
+    """One connection."""
+    call.query()
+    return views.connection(_connection(call, proxy, name))
+
+
+def end_connection(call: Call, proxy: str, name: str) -> dict[str, Any]:
+    """End one connection, by RST or ?how=close; the answer shows it as it was."""
+    how = call.query("how").get("how", "reset")
+    if how not in ENDS:
+        title = f"'how' is one of: {', '.join(ENDS)}; found '{how[:40]}'"
+        raise Problem(422, "not-allowed", title, parameter="how", allowed=list(ENDS))
+    found = _connection(call, proxy, name)
+    shown = views.connection(found)
+    found.end(how, ENDED_BY)
+    return shown
+
+
+def _connection(call: Call, proxy: str, name: str) -> Any:
+    connections = call.proxy(proxy).gate.connections
+    found = connections.get(int(name)) if name.isascii() and name.isdigit() else None
+    if found is None:
+        raise unknown("connection", name, map(str, connections))
+    return found
+
+
+def list_exchanges(call: Call, proxy: str) -> dict[str, Any]:
+    """The latest exchanges, newest first; `total` counts those that have fallen out too."""
+    recent = call.proxy(proxy).recent
+    given = call.query("limit", "after", "fault", "outcome", "command")
+    limit, after = _whole(given, "limit", LIMIT), _whole(given, "after", 0)
+    found = islice(_filtered(recent, given, after), limit)
+    return {
+        "total": recent.total,
+        "kept": len(recent),
+        "exchanges": [views.record(one) for one in found],
+    }
+
+
+def _filtered(recent: Any, given: dict[str, str], after: int) -> Iterator[Any]:
+    fault, outcome = given.get("fault"), given.get("outcome")
+    command = given.get("command", "").upper()
+    for one in recent:
+        if one.number <= after:
+            return
+        if fault is not None and fault not in one.faults:
+            continue
+        if outcome is not None and outcome != one.outcome:
+            continue
+        if command and command != str(one.command).upper():
+            continue
+        yield one
+
+
+def _whole(given: dict[str, str], name: str, default: int) -> int:
+    text = given.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise Problem(
+            422, "not-allowed", f"'{name}' is a whole number, found '{text[:40]}'", parameter=name
+        )
+    return int(text)

@@ -1,0 +1,281 @@
+"""The web site of the control API: what every request passes, whatever it asks for.
+
+    bytes ─► HttpRequest (bounded body) ─► Door (Host, Origin, token) ─► Klein (routes) ─► handler
+                                              └──────── problems ◄───────────────────────────┘
+
+Handlers are synchronous and fast; they return a value that becomes JSON, or a Reply. What they
+raise on purpose becomes a problem; anything else is our own mistake: 500, logged once with the id
+that the caller gets.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import Any
+
+import attrs
+from klein import Klein
+from klein.resource import KleinResource
+from twisted.internet.address import UNIXAddress
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from rascal.config.registry import Registry, installed
+from rascal.control._auth import Role, Tokens, check_host, check_origin, require
+from rascal.control._call import BODY, Call
+from rascal.control._json import dumps
+from rascal.control._problems import CONTENT_TYPE, Problem, from_error
+from rascal.errors import RascalError, did_you_mean
+
+log = Logger()
+
+DRAINED = 8 * 1024 * 1024
+"""Bytes of a body that is too long which are read and dropped, so that the answer arrives; if more
+were to come the connection is closed."""
+
+IDLE = 60
+"""Seconds that a connection to the API may be silent."""
+
+OPEN = (b"/healthz", b"/readyz")
+"""Answered to everybody, under any name: they tell nothing and probes know no names."""
+
+
+@attrs.frozen
+class Reply:
+    """An answer that is not simply 200."""
+
+    data: Any
+    status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+Handler = Callable[..., Any]
+
+
+class HttpRequest(Request):
+    """A request whose body is kept in memory up to BODY and dropped beyond."""
+
+    oversize = False
+    role: Role = "viewer"
+    _received = 0
+
+    def gotLength(self, length: int | None) -> None:  # noqa: N802  (Twisted's name)
+        """The headers are complete."""
+        self.content = self._body = BytesIO()
+        if length is not None and length > BODY:
+            self.oversize = True
+            if length > DRAINED:
+                self._hang_up()
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802  (Twisted's name)
+        """A part of the body."""
+        self._received += len(data)
+        if self._received > BODY:
+            self.oversize = True
+        if not self.oversize:
+            self._body.write(data)
+        elif self._received > DRAINED:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        problem = too_large()
+        body = dumps(problem.json())
+        head = (
+            "HTTP/1.1 413 Content Too Large\r\n"
+            f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
+            "Connection: close\r\n\r\n"
+        )
+        channel: Any = self.channel
+        channel.transport.write(head.encode("ascii") + body)
+        channel.loseConnection()
+
+
+def too_large() -> Problem:
+    """413."""
+    return Problem(413, "too-large", f"a request's body has at most {BODY // 1024} KiB")
+
+
+class Api:
+    """The routes of one node's API, and how they are answered.
+
+    Attributes:
+        node: what is controlled.
+        registry: protocols, kinds and recipes.
+        app: Klein's routing.
+    """
+
+    def __init__(self, node: Any, registry: Registry) -> None:
+        self.node = node
+        self.registry = registry
+        self.tokens = Tokens()
+        self.app = Klein()
+        self.rules: list[tuple[str, ...]] = []
+        self.app.url_map.merge_slashes = False
+        self.app.url_map.strict_slashes = False
+        self.app.handle_errors(HTTPException)(self._not_routed)
+
+    def add(self, method: str, rule: str, handler: Handler, role: Role = "viewer") -> None:
+        """Answer `method` on `rule` by handler(call, **names) for callers with that role."""
+
+        def answer(request: Any, **names: str) -> bytes:
+            return self._answer(request, handler, role, names)
+
+        self.rules.append(tuple(rule.strip("/").split("/")))
+        self.app.route(rule, methods=[method], endpoint=f"{method} {rule}")(answer)
+
+    def admit(self, request: HttpRequest) -> None:
+        """Let the caller in, or raise Problem."""
+        if request.oversize:
+            raise too_large()
+        if request.path in OPEN:
+            return
+        configuration = self.node.configuration
+        host = _header(request, b"host")
+        if not isinstance(request.getHost(), UNIXAddress):
+            check_host(host, configuration)
+        check_origin(_header(request, b"origin"), _header(request, b"sec-fetch-site"), host)
+        authorization = request.getHeader(b"authorization")
+        request.role = self.tokens.role(authorization or b"", configuration.tokens)
+
+    # ---- answers
+
+    def _answer(self, request: Any, handler: Handler, role: Role, names: dict[str, str]) -> bytes:
+        try:
+            require(request.role, role)
+            found = handler(Call(self.node, self.registry, request, request.role), **names)
+            reply = found if isinstance(found, Reply) else Reply(found)
+            body = dumps(reply.data)
+        except RascalError as error:
+            return tell(request, from_error(error))
+        except Exception:
+            return tell(request, our_mistake(request))
+        return send(request, reply.status, "application/json", body, reply.headers)
+
+    def _not_routed(self, request: Any, failure: Failure) -> bytes:
+        error = failure.value
+        if isinstance(error, MethodNotAllowed):
+            allowed = sorted(error.valid_methods or ())
+            method = request.method.decode("ascii")
+            title = f"{method} is not for this address; allowed: {', '.join(allowed)}"
+            headers = {"Allow": ", ".join(allowed)}
+            return tell(request, Problem(405, "method", title, headers=headers, allowed=allowed))
+        return tell(request, self._no_such_address(request.path.decode("utf-8", "replace")))
+
+    def _no_such_address(self, path: str) -> Problem:
+        parts = path.strip("/").split("/")
+        rules, allowed = self.rules, list[str]()
+        for index, part in enumerate(parts):
+            rules = [rule for rule in rules if len(rule) > index]
+            allowed = sorted({rule[index] for rule in rules})
+            fitting = [rule for rule in rules if rule[index] in (part, "<name>", "<proxy>")]
+            if not fitting:
+                break
+            rules = fitting
+        else:
+            allowed, part = [], ""
+        words = [word for word in allowed if not word.startswith("<")]
+        near = did_you_mean(part, words) if part else ""
+        title = f"there is nothing at {path[:200]}"
+        if words:
+            title += f"; here stands one of: {', '.join(words)}"
+        return Problem(404, "unknown-address", title + (f".{near}" if near else ""), allowed=words)
+
+
+class Door(Resource):
+    """Lets callers in and hands them to Klein; nothing gets past it unanswered."""
+
+    isLeaf = True
+
+    def __init__(self, api: Api) -> None:
+        super().__init__()
+        self.api = api
+        self.routes = KleinResource(api.app)
+
+    def render(self, request: Any) -> Any:
+        """Answer a request."""
+        request.setHeader(b"server", b"rascal")
+        try:
+            method = request.method.decode("ascii")
+            path = b"/".join(request.postpath).decode("utf-8")
+        except UnicodeDecodeError:
+            body = tell(request, Problem(400, "address", "the address is not UTF-8"))
+            return b"" if request.method == b"HEAD" else body
+        try:
+            self.api.admit(request)
+            if not method.isalpha() or "\0" in path or not request.path.startswith(b"/"):
+                raise Problem(400, "address", "this is no request to a web site")
+        except RascalError as error:
+            return tell(request, from_error(error))
+        except Exception:
+            return tell(request, our_mistake(request))
+        return self.routes.render(request)
+
+
+def send(
+    request: Any, status: int, kind: str, body: bytes, headers: Mapping[str, str] | None = None
+) -> bytes:
+    """Set what is to be said of an answer and return its body."""
+    request.setResponseCode(status)
+    for name, value in (headers or {}).items():
+        request.setHeader(name, value)
+    request.setHeader(b"content-type", kind.encode("ascii"))
+    request.setHeader(b"content-length", b"%d" % len(body))
+    request.setHeader(b"cache-control", b"no-store")
+    request.setHeader(b"x-content-type-options", b"nosniff")
+    return body
+
+
+def tell(request: Any, problem: Problem) -> bytes:
+    """Answer with a problem."""
+    return send(request, problem.status, CONTENT_TYPE, dumps(problem.json()), problem.headers)
+
+
+def our_mistake(request: Any) -> Problem:
+    """500: log the exception under way once, with an id that the caller gets too."""
+    id_ = secrets.token_hex(6)
+    log.failure(
+        "control: {method} {path} failed ({id})",
+        method=_shown(request.method),
+        path=_shown(request.path),
+        id=id_,
+    )
+    detail = f"the log has it as {id_}; nothing else is known to be wrong"
+    return Problem(500, "internal", "this is a mistake of Rascal's", detail, id=id_)
+
+
+def _header(request: HttpRequest, name: bytes) -> str | None:
+    value = request.getHeader(name)
+    return None if value is None else value.decode("latin-1")
+
+
+def _shown(text: Any) -> str:
+    return bytes(text or b"")[:200].decode("utf-8", "backslashreplace")
+
+
+def make_api(node: Any, registry: Registry | None = None) -> Api:
+    """The API of a node with all its routes."""
+    from rascal.control import _faults, _kinds, _node, _proxies
+
+    api = Api(node, registry or installed())
+    for module in (_proxies, _faults, _kinds, _node):
+        module.routes(api)
+    return api
+
+
+def make_site(node: Any, registry: Registry | None = None, *, reactor: Any = None) -> Site:
+    """The web site of a node's API; `reactor` times idle connections out."""
+    site = Site(
+        Door(make_api(node, registry)),
+        requestFactory=HttpRequest,
+        timeout=IDLE,
+        reactor=reactor,
+        parsePOSTFormSubmission=False,
+    )
+    site.noisy = False
+    site.displayTracebacks = False
+    return site
