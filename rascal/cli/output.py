@@ -66,7 +66,8 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         for more in last[1:]:
             say(" " * taken + more)
 
-    line(titles, bold=True)
+    if any(titles):
+        line(titles, bold=True)
     for row in rows:
         line(row)
 

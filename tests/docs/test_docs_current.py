@@ -1,0 +1,123 @@
+"""The reference pages say what the code says, and what the pages show can be written."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rascal.config import check, installed
+from rascal.config.describe import all_kinds
+from rascal.faults.build import build_fault
+from rascal.language import parse, show
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def load() -> Any:
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = load()
+
+
+def test_nothing_differs_from_what_would_be_written() -> None:
+    assert generate.not_current() == [], "run script/docs"
+
+
+def test_a_difference_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(DOCS, tmp_path / "docs")
+    monkeypatch.setattr(generate, "DOCS", tmp_path / "docs")
+    (tmp_path / "docs/kinds/nothing.md").write_text("left over")
+    page = tmp_path / "docs/kinds/delay.md"
+    page.write_text(page.read_text() + "by hand")
+    ini = tmp_path / "docs/proxies-ini.md"
+    ini.write_text(ini.read_text().replace("`connect_timeout`", "`connect_time`"))
+    assert sorted(generate.not_current()) == [
+        "kinds/delay.md",
+        "kinds/nothing.md",
+        "proxies-ini.md",
+    ]
+    assert sorted(generate.write()) == ["kinds/delay.md", "kinds/nothing.md", "proxies-ini.md"]
+    assert generate.not_current() == []
+
+
+def examples() -> list[Any]:
+    data = generate.examples()
+    rows = [("sayings", *row) for row in data["sayings"]]
+    rows += [(kind, *row) for kind, shown in data["kinds"].items() for row in shown]
+    return [pytest.param(*row, id=f"{row[1]}: {row[2]}") for row in rows]
+
+
+@pytest.mark.parametrize(("where", "name", "sentence", "says"), examples())
+def test_an_example_can_be_installed(where: str, name: str, sentence: str, says: str) -> None:
+    registry = installed()
+    assert name in registry.protocols
+    protocol = registry.protocols[name]
+    tables = registry.kinds(protocol)
+    phrase = parse("fault", sentence, kinds=tables, fields=protocol.fields, protocol=name)
+    assert build_fault(phrase, protocol).text == show(phrase)
+    assert says
+    if where != "sayings":
+        assert phrase.kind == where
+
+
+def test_every_kind_has_an_example() -> None:
+    assert set(all_kinds()) == set(generate.examples()["kinds"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_whole_files_in_a_page_are_well(page: Path, tmp_path: Path) -> None:
+    for text in re.findall(r"```ini\n(.*?)```", page.read_text(), re.DOTALL):
+        if "[proxy:" in text:
+            path = tmp_path / "proxies.ini"
+            path.write_text(text)
+            assert "all well" in check(str(path), {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if not link.startswith(("http", "#", "mailto:")):
+            assert (page.parent / link.partition("#")[0]).exists(), link
+
+
+def test_the_picture_is_an_image_with_words_for_those_who_cannot_see_it() -> None:
+    root = ElementTree.parse(DOCS / "picture.svg").getroot()
+    name = "{http://www.w3.org/2000/svg}"
+    assert root.tag == f"{name}svg"
+    assert root.findtext(f"{name}title")
+    assert root.findtext(f"{name}desc")
+
+
+def test_the_navigation_names_what_is_there() -> None:
+    listed = re.findall(
+        r"- (?:[\w ]+: )?([\w/.-]+(?:\.md|/))$", (ROOT / "mkdocs.yml").read_text(), re.M
+    )
+    assert listed
+    for name in listed:
+        assert (DOCS / name).exists(), name
+    decisions = {f"decisions/{one.name}" for one in (DOCS / "decisions").glob("*.md")}
+    assert decisions <= set(listed)
+
+
+def test_the_words_of_the_readme_are_those_of_check(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    ini = re.search(r"```ini\n(.*?)```", readme, re.DOTALL)
+    assert ini is not None
+    path = tmp_path / "proxies.ini"
+    path.write_text(ini[1])
+    assert check(str(path), {}).replace(str(path), "proxies.ini") in readme
