@@ -15,12 +15,14 @@ from rascal.faults.types import (
     CloseHold,
     ConnectHold,
     Discard,
+    Edit,
     End,
     Idle,
     Pace,
     Refuse,
     StreamHold,
 )
+from rascal.proxy.during import flush_collected
 from rascal.proxy.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -159,6 +161,7 @@ def release(strike: Strike, on_remove: str) -> None:
     if connection.stuck is strike or dropped or (held and on_remove == "close"):
         connection.end("close", "fault removed")
         return
+    _let_collected(connection, strike)
     for relay in (connection.up, connection.down):
         if relay is not None:
             relay.lags = [pair for pair in relay.lags if pair[0] is not strike]
@@ -168,3 +171,12 @@ def release(strike: Strike, on_remove: str) -> None:
                 relay.let_out()
     connection.let_dial(strike)
     connection.pump()
+
+
+def _let_collected(connection: Connection, strike: Strike) -> None:
+    """A reply that was gathered for this edit alone goes on as it came."""
+    x = strike.subject
+    if x is connection or x.collected is None or connection.down is None:
+        return
+    if not any(one.live and isinstance(one.acts[0], Edit) for one in x.strikes):
+        flush_collected(connection.down, x)

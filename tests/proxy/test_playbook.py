@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bench import Bench, error, fault, frame, keyed, ok, query, rows, script
 
-from rascal.faults.types import INF, Cut, Hold, Reply
+from rascal.faults.types import INF, Cut, Edit, Hold, Reply
 from rascal.wire.types import Answer
 
 
@@ -79,3 +79,13 @@ def test_books_do_not_keep_a_half_closed_connection_in_hold() -> None:
     assert bench.seen == query(b"k1") + query(b"k1") + query(b"k3")
     assert bench.connection.up is not None
     assert bench.connection.up.mode == "skim"
+
+
+def test_an_edit_that_is_removed_lets_go_what_it_has_collected() -> None:
+    bench = Bench(fault(lambda m, d: Edit(lambda x, data: b"", 65536), "reply"))
+    bench.client(query(b"k1"))
+    bench.server(rows(b"one", b"two")[:9])
+    assert bench.got == b""
+    bench.gate.remove("f")
+    bench.server(rows(b"one", b"two")[9:])
+    assert bench.got == rows(b"one", b"two")
