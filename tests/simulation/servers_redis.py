@@ -218,8 +218,8 @@ class RedisModel(Model):
             return self._subscribe(name.lower(), words[1:])
         if name == b"PING":
             if self.channels and self.resp == 2:
-                return self._array([bulk(b"pong"), bulk(words[1])])
-            return bulk(words[1]), ()
+                return self._array([bulk(b"pong"), bulk(words[-1])])
+            return bulk(words[-1]), ()
         if name == b"HELLO":
             self.resp = 3
             return self._array([bulk(b"server"), bulk(b"redis" + mark)], b"%")
