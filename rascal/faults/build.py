@@ -252,7 +252,7 @@ class _Fault:
             )
         table = kind.table(protocol)
         if table is None:
-            names = listed(here, f"rascal protocols {protocol.name}")
+            names = listed(here, "rascal kinds")
             if kind.levels == ("message",) and not protocol.messages:
                 why = f"'{name}' strikes messages, and {protocol.name} has none"
             else:

@@ -24,20 +24,28 @@ BURST = 0.1
 class ThrottleShaper(Shaper):
     """A line with a rate: after n bytes it is busy for n / rate seconds."""
 
-    __slots__ = ("free", "rate", "step")
+    __slots__ = ("asked", "free", "rate", "step", "woken")
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self.step = max(1, int(rate * TICK))
         self.free = -INF
+        self.asked = False
+        self.woken = -INF
 
     def allow(self, now: float, available: int) -> tuple[int, float]:
         if now < self.free:
+            self.asked = True
             return 0, self.free
         return min(available, self.step), now
 
     def sent(self, count: int, now: float) -> None:
-        self.free = max(self.free, now - BURST) + count / self.rate
+        # Bytes that waited for a timer leave on a line that was busy all the time, however late
+        # the timer; after a pause the line begins anew.
+        if self.asked:
+            self.asked, self.woken = False, now
+        busy = self.woken == now and now - self.free < BURST
+        self.free = (self.free if busy else max(self.free, now)) + count / self.rate
 
 
 class SliceShaper(Shaper):
