@@ -38,9 +38,11 @@ class Matcher:
         reply: some condition is about the reply: ask when its head is there.
         commands: the commands that it can only match, in upper case; None: any.
         fields: the match fields that it asks for.
+        words: one of these, in upper case, stands in the bytes of every request that it matches,
+            in either case; None: nothing is known.
     """
 
-    __slots__ = ("commands", "fields", "matches", "reply")
+    __slots__ = ("commands", "fields", "matches", "reply", "words")
 
     def __init__(
         self,
@@ -49,11 +51,13 @@ class Matcher:
         reply: bool = False,
         commands: frozenset[str] | None = None,
         fields: tuple[str, ...] = (),
+        words: frozenset[bytes] | None = None,
     ) -> None:
         self.matches = matches
         self.reply = reply
         self.commands = commands
         self.fields = fields
+        self.words = words
 
     def names(self, command: str) -> bool:
         """Whether the match names this command: CONNECT, LOGIN, AUTH … are asked only then."""
@@ -67,6 +71,7 @@ class Matcher:
             reply=self.reply,
             commands=frozenset((command,)),
             fields=(*self.fields, COMMAND),
+            words=self.words,
         )
 
 
@@ -93,6 +98,7 @@ def any_of(matchers: Iterable[Matcher]) -> Matcher:
         reply=any(one.reply for one in every),
         commands=None if None in named else commands,
         fields=tuple(dict.fromkeys(name for one in every for name in one.fields)),
+        words=_union(one.words for one in every),
     )
 
 
@@ -121,7 +127,32 @@ def compile_match(conditions: Iterable[Condition], protocol: WireProtocol) -> Ma
         reply=reply,
         commands=commands,
         fields=tuple(dict.fromkeys(condition.field for condition in conditions)),
+        words=_verbatim(conditions, protocol),
     )
+
+
+def _union(sets: Iterable[frozenset[bytes] | None]) -> frozenset[bytes] | None:
+    found: set[bytes] = set()
+    for one in sets:
+        if one is None:
+            return None
+        found |= one
+    return frozenset(found)
+
+
+def _verbatim(conditions: Iterable[Condition], protocol: WireProtocol) -> frozenset[bytes] | None:
+    """The words of the condition that is the rarest to be found in other requests: the longest."""
+    best: frozenset[bytes] | None = None
+    for condition in conditions:
+        if condition.negated or condition.op not in ("=", "^="):
+            continue
+        values = [value for value in condition.values if isinstance(value, str) and value.isascii()]
+        if condition.field not in protocol.verbatim or len(values) < len(condition.values):
+            continue
+        words = frozenset(value.upper().encode() for value in values)
+        if b"" not in words and (best is None or min(map(len, words)) > min(map(len, best))):
+            best = words
+    return best
 
 
 def field_of(name: str, protocol: WireProtocol) -> Field:

@@ -28,6 +28,7 @@ from rascal.wire.types import Answer, ErrorCall, Head, Moment
 if TYPE_CHECKING:
     from rascal.faults.fault import Strike
     from rascal.proxy.gate import Gate
+    from rascal.proxy.needs import Needs
 
 ABANDON = 10.0
 """Seconds that a connection is kept after its peer left behind a hold without end."""
@@ -81,6 +82,7 @@ class Connection:
         "stuck",
         "timers",
         "touched",
+        "tuned",
         "turned_away",
         "up",
         "upstream",
@@ -117,6 +119,7 @@ class Connection:
         self.abandon: Any = None
         self.stuck: Strike | None = None
         self.turned_away = False
+        self.tuned: Needs | None = None
         self.ended_by = ""
         self.is_raw = False
         self.silent = False

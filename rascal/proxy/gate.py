@@ -24,7 +24,7 @@ from rascal.options import Options
 from rascal.proxy import effects
 from rascal.proxy.budget import HOLD_BYTES, Budget
 from rascal.proxy.needs import SKIM, Needs, needs_of
-from rascal.wire.types import Head, Moment, WireProtocol
+from rascal.wire.types import Buffer, Head, Moment, WireProtocol
 
 if TYPE_CHECKING:
     from rascal.proxy.connection import Connection
@@ -67,6 +67,12 @@ class Counts:
 
 SAMPLE = 16
 """One in so many requests that pass untouched is kept for listings while faults are armed."""
+
+
+SIEVED = 12
+"""Words that are looked for in a read, at most."""
+SIEVED_BYTES = 16384
+"""Longer reads are mostly bodies, which are cheap to frame."""
 
 
 class Probe:
@@ -130,8 +136,9 @@ class Gate:
         self.hold_bytes = HOLD_BYTES
         self.rewrites = protocol.rewrites(options) if protocol.messages else (False, False)
         self.needs: Needs = SKIM
+        self.words: tuple[bytes, ...] | None = None
         self._number = 0
-        self._sample = 0
+        self._sample = self._reads = 0
         self._probe = Probe()
         self._retune: Any = None
         self._messages: tuple[Fault, ...] = ()
@@ -242,6 +249,7 @@ class Gate:
             fault.expires = None
         self._lists()
         self.needs = needs_of(self.faults.values(), self.protocol)
+        self._sieve()
         self._retune_soon()
         self.tell("fault-changed", fault)
 
@@ -267,6 +275,7 @@ class Gate:
         """The faults are others: every connection chooses its modes anew."""
         self._lists()
         self.needs = needs_of(self.faults.values(), self.protocol)
+        self._sieve()
         buffers = [
             getattr(fault.spec.options, "buffer", None) or 0
             for fault in self.faults.values()
@@ -299,6 +308,31 @@ class Gate:
             f for f in armed if f.spec.match.commands is not None and not _at_connect(f)
         )
 
+    def _sieve(self) -> None:
+        """The words of which one stands in every request that anybody could want to see."""
+        found: set[bytes] = set()
+        for fault in self.faults.values():
+            if fault.armed and fault.spec.level == "message":
+                match = fault.spec.match
+                if match.words is None or match.reply:
+                    self.words = None
+                    return
+                found |= match.words
+        self.words = None if self.watching or len(found) > SIEVED else tuple(found)
+
+    def passes(self, view: Buffer) -> bool:
+        """Whether nobody can want to see any request that begins in these bytes."""
+        words = self.words
+        if words is None or len(view) > SIEVED_BYTES:
+            return False
+        self._reads += 1
+        if self._reads >= SAMPLE:
+            self._reads = 0
+            self._sample = SAMPLE
+            return False
+        data = bytes(view).upper()
+        return not any(word in data for word in words)
+
     @property
     def watching(self) -> bool:
         """Whether somebody looks at exchanges."""
@@ -310,6 +344,14 @@ class Gate:
         self.watch_until = max(self.watch_until, self.clock.now() + seconds)
         if not was:
             self.tune()
+            self.clock.call_at(self.watch_until, self._look_away)
+
+    def _look_away(self) -> None:
+        if self.watching:
+            self.clock.call_at(self.watch_until, self._look_away)
+        else:
+            self.watch_until = 0.0
+            self.tune()
 
     # -- questions ---------------------------------------------------------------------------------
     def sees(self, connection: Connection, head: Head, n: int) -> bool:
@@ -319,7 +361,8 @@ class Gate:
             return True
         if head.asked:
             faults = self._messages
-            self._sample += 1
+            if self.words is None:
+                self._sample += 1
             if self._sample >= SAMPLE:
                 self._sample = 0
                 return True

@@ -167,12 +167,28 @@ class Relay:
 
     def data_watch(self, view: Buffer) -> None:
         self.connection.touch()
-        self.put(view)
-        self.take(view, False)
+        if not self.sift(view):
+            self.put(view)
+            self.take(view, False)
+
+    def sift(self, view: Buffer) -> bool:
+        """If nothing in these bytes can concern anybody: forward them as skim does."""
+        return False
+
+    def straight(self) -> bool:
+        """Whether bytes may go to the target past everything here."""
+        return not (
+            self.queue
+            or self.lags
+            or self.outlet is not None
+            or self.void
+            or self.connection.stuck is not None
+        )
 
     def data_hold(self, view: Buffer) -> None:
         self.connection.touch()
-        self.take(view, True)
+        if not self.sift(view):
+            self.take(view, True)
 
     def data_discard(self, view: Buffer) -> None:
         self.connection.discarded(self)

@@ -53,7 +53,8 @@ class ReplyRelay(Relay):
         self.ahead = len(codec.undecided()) if self.mode == "hold" else 0
         if connection.kicks:
             connection.kick(self)
-        connection.settle(self)
+        if self.target.rest or connection.due or connection.tuned is not connection.gate.needs:
+            connection.settle(self)
         return True
 
     def dropping(self) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rascal.errors import ProtocolError
 from rascal.faults.fault import Strike
 from rascal.faults.types import End, Lose, Repeat, Reply
 from rascal.proxy.exchange import PLAIN, Exchange
 from rascal.proxy.relay import NOTHING, Item, Relay
-from rascal.wire.types import Codec, Head, Piece
+from rascal.wire.types import Buffer, Codec, Head, Piece
 
 if TYPE_CHECKING:
     from rascal.proxy.connection import Connection
@@ -32,6 +33,36 @@ class RequestRelay(Relay):
             self.data_skim(b"")
         elif self.mode in ("watch", "hold"):
             self.take(b"", self.mode == "hold")
+
+    def sift(self, view: Buffer) -> bool:
+        connection = self.connection
+        codec = self.codec
+        assert codec is not None
+        if (
+            not connection.gate.passes(view)
+            or self.injections
+            or connection.rewrites[0]
+            or not self.straight()
+            or codec.undecided()
+            or (self.current is not PLAIN and codec.under_way())
+        ):
+            return False
+        watch = self.mode == "watch"
+        try:
+            codec.skim(view)
+        except ProtocolError as error:
+            self.put(view if watch else view[: max(0, len(view) - len(codec.undecided()))])
+            connection.desync(self, error)
+            return True
+        kept = 0 if watch else len(codec.undecided())
+        self.put(view[: len(view) - kept] if kept else view)
+        self.current = PLAIN
+        self.open = codec.under_way() != ""
+        if connection.kicks:
+            connection.kick(self)
+        if self.target.rest or self.source.rest:
+            self.flow()
+        return True
 
     def dropping(self) -> bool:
         x = self.current

@@ -35,8 +35,10 @@ def tune(connection: Connection) -> None:
         _plain(down)
         return
     needs = connection.gate.needs
-    want_up = max(needs.up, _own(up), HOLD_RANK if connection.rewrites[0] else 0)
-    want_down = max(needs.down, _own(down), HOLD_RANK if connection.rewrites[1] else 0)
+    own_up, own_down = _own(up), _own(down)
+    want_up = max(needs.up, own_up, HOLD_RANK if connection.rewrites[0] else 0)
+    want_down = max(needs.down, own_down, HOLD_RANK if connection.rewrites[1] else 0)
+    connection.tuned = None if own_up or own_down else needs
     if connection.idlers or connection.due is not None or connection.gate.watching:
         want_up, want_down = max(want_up, WATCH_RANK), max(want_down, WATCH_RANK)
     have_up, have_down = RANKS.get(up.mode, HOLD_RANK), RANKS.get(down.mode, HOLD_RANK)
@@ -44,6 +46,7 @@ def tune(connection: Connection) -> None:
         want_up = want_down = HOLD_RANK
     if (want_up < have_up or want_down < have_down) and not _clean(connection):
         want_up, want_down = max(want_up, have_up), max(want_down, have_down)
+        connection.tuned = None
     if want_up > SKIM_RANK or want_down > SKIM_RANK:
         want_up, want_down = max(want_up, WATCH_RANK), max(want_down, WATCH_RANK)
     if up.discard is None and down.discard is None and (want_up, want_down) == (have_up, have_down):

@@ -63,6 +63,7 @@ class Redis(WireProtocol):
     name = "redis"
     title = "Redis"
     part = "items"
+    verbatim = ("command", "key")
     fields = (
         *COMMON_FIELDS,
         Field("command", "word", "the command, such as GET", folded=True),

@@ -285,6 +285,9 @@ class WireProtocol(ABC):
     """False: no codec (tcp)."""
     waits: ClassVar[bool] = False
     """Its request codec may set `waiting`: the data path then asks it again after each reply."""
+    verbatim: ClassVar[tuple[str, ...]] = ()
+    """Match fields of requests whose value stands in the request's bytes just so (in either case
+    where it is ASCII): a read without the words that a match asks for need not be looked into."""
     part: ClassVar[str | None] = None
     """What Piece.part marks, plural, as truncate's option: "rows", "items", "chunks"."""
 
