@@ -65,6 +65,7 @@ def _cut(relay: ReplyRelay, x: Exchange, strike: Strike, act: Cut, kept: Any, ma
         strike.fire()
         x.cut = True
         x.outcome = "cut"
+        flush_collected(relay, x)
         relay.put(kept)
         relay.put(words)
         x.reply_size += len(kept)
@@ -74,6 +75,7 @@ def _cut(relay: ReplyRelay, x: Exchange, strike: Strike, act: Cut, kept: Any, ma
         return True
     strike.fire()
     x.outcome = "cut"
+    flush_collected(relay, x)
     relay.put(kept)
     x.reply_size += len(kept)
     connection.end_by(strike, act.then)
@@ -98,7 +100,10 @@ def _stall(
     strike.holding += 1
     if keep:
         kept = bytes(data[:keep])
-        relay.put(kept)
+        if x.collected is None:
+            relay.put(kept)
+        else:
+            x.collected += kept
         x.reply_size += keep
         x.capture(kept)
         x.parts += part

@@ -169,7 +169,8 @@ class Relay:
         self.connection.touch()
         if not self.sift(view):
             self.put(view)
-            self.take(view, False)
+            if not self.connection.ended_by:  # a shaper may end it
+                self.take(view, False)
 
     def sift(self, view: Buffer) -> bool:
         """If nothing in these bytes can concern anybody: forward them as skim does."""

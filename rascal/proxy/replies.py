@@ -39,6 +39,7 @@ class ReplyRelay(Relay):
             or (self.current is not PLAIN and codec.under_way() == "message")
         ):
             return False
+        self.put(self.left())
         self.put(view)
         try:
             codec.skim(view)

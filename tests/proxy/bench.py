@@ -16,8 +16,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from rascal.faults.matching import ALWAYS, Matcher
+from rascal.faults.matching import ALWAYS, Matcher, compile_match
 from rascal.faults.spec import FaultSpec, ScriptSpec
+from rascal.language import parse
 from rascal.options import Options
 from rascal.proxy.budget import Budget
 from rascal.proxy.connection import Connection
@@ -80,6 +81,11 @@ def script(*steps: FaultSpec | None, name: str = "f") -> ScriptSpec:
 def keyed(key: bytes) -> Matcher:
     """Matches requests with this key."""
     return Matcher(lambda x: x.value("key") == key)
+
+
+def compiled(text: str) -> Matcher:
+    """A match as users write it."""
+    return compile_match(parse("match", text, fields=Toy.fields), Toy())
 
 
 class Bench:

@@ -5,10 +5,11 @@ Most of them are failing seeds of the simulation (tests/simulation), cut down to
 
 from __future__ import annotations
 
-from bench import Bench, error, fault, frame, keyed, ok, query, rows, script
+from bench import Bench, compiled, error, fault, frame, keyed, ok, query, rows, script
 
-from rascal.faults.types import INF, Cut, Edit, Hold, Reply
+from rascal.faults.types import INF, Cut, Edit, Hold, Pace, Reply, Stall
 from rascal.wire.types import Answer
+from tests.simulation.acts import Limit
 
 
 def test_a_hold_of_one_request_holds_those_behind_it() -> None:
@@ -89,3 +90,43 @@ def test_an_edit_that_is_removed_lets_go_what_it_has_collected() -> None:
     bench.gate.remove("f")
     bench.server(rows(b"one", b"two")[9:])
     assert bench.got == rows(b"one", b"two")
+
+
+def test_bytes_kept_back_leave_before_what_passes_unseen() -> None:
+    never = fault(lambda m, d: Hold(m, 1.0), "reply", match=compiled("key=zz"), holds=True)
+    bench = Bench(never, fault(lambda m, d: Hold(m, 1.0), "reply", name="all", holds=True))
+    bench.server(frame("P", 0, b"push")[:2])
+    assert bench.got == b""
+    bench.gate.remove("all")
+    bench.server(frame("P", 0, b"push")[2:])
+    assert bench.got == frame("P", 0, b"push")
+
+
+def test_output_that_ends_the_connection_ends_the_read_too() -> None:
+    limit = fault(lambda m, d: Pace("to_upstream", lambda: Limit(5, "close")), name="f")
+    bench = Bench(limit)
+    bench.client(query(b"k1"))
+    assert bench.seen == query(b"k1")[:5]
+    assert bench.left.fin_out
+
+
+def test_a_cut_lets_go_what_an_edit_has_collected() -> None:
+    edit = fault(lambda m, d: Edit(lambda x, data: b"", 65536), "reply", name="e")
+    cut = fault(lambda m, d: Cut(1, "parts", "end"), "during", name="c")
+    bench = Bench(edit, cut)
+    bench.client(query(b"k1"))
+    bench.server(rows(b"one", b"two"))
+    assert bench.got == rows(b"one")[:-4] + frame("E", 3, b"cut")
+    assert bench.gate.faults["e"].skipped == {"gone": 1}
+
+
+def test_a_stall_keeps_its_place_in_what_an_edit_collects() -> None:
+    edit = fault(lambda m, d: Edit(lambda x, data: ok(b"%d" % len(data)), 65536), "reply", name="e")
+    stall = fault(lambda m, d: Stall(8, "bytes", 1.0), "during", name="s")
+    bench = Bench(edit, stall)
+    bench.client(query(b"k1"))
+    bench.server(rows(b"one", b"two"))
+    bench.wait(0.9)
+    assert bench.got == b""
+    bench.wait(0.1)
+    assert bench.got == ok(b"%d" % len(rows(b"one", b"two")))
