@@ -52,6 +52,12 @@ _NOREPLY = {
 """Commands that take noreply as their last word, and how many words they may have."""
 
 _META_FLAGS = frozenset(b"bNTRlOPLkstcfvhuqFCMJDIESxi")
+_MODES = {
+    "MG": (),
+    "MD": (),
+    "MS": tuple(bytes((letter,)) for letter in b"EAPRSeaprs"),
+    "MA": tuple(bytes((letter,)) for letter in b"ID+-id"),
+}
 _NUMBERS = {ord("N"): _SIGNED, ord("T"): _SIGNED, ord("R"): _SIGNED}
 _NUMBERS |= {ord(letter): _UNSIGNED for letter in "FCJD"}
 
@@ -159,15 +165,16 @@ def _meta(head: RequestHead, words: Sequence[bytes]) -> int:
             return 0
         head.size = size
         size += 2
-    if any(word[0] == 113 for word in head.flags()):  # q
+    if any(word[0] == ord("q") for word in head.flags()):
         head.framing = QUIET[command]
         head.quiet = head.noreply = True
-    head.wrong = count > META_WORDS or _refused(words[1], head.flags())
+    head.wrong = count > META_WORDS or _refused(head)
     return size
 
 
-def _refused(key: bytes, flags: Sequence[bytes]) -> bool:
+def _refused(head: RequestHead) -> bool:
     """Whether the flags, or the key that they say is base64, look wrong."""
+    key, flags = head.words[1], head.flags()
     letters = [word[0] for word in flags]
     if len(key) > KEY_BYTES or len(set(letters)) < len(letters):
         return True
@@ -177,9 +184,11 @@ def _refused(key: bytes, flags: Sequence[bytes]) -> bool:
             return True
         if letter in _NUMBERS and not _NUMBERS[letter].fullmatch(rest):
             return True
-        if (letter == 77 and len(rest) != 1) or (letter == 79 and len(word) > OPAQUE_BYTES):
+        if letter == ord("M") and rest not in _MODES[head.command]:
             return True
-        if letter == 98 and not _base64(key):
+        if letter == ord("O") and len(word) > OPAQUE_BYTES:
+            return True
+        if letter == ord("b") and not _base64(key):
             return True
     return False
 

@@ -56,9 +56,9 @@ _CLASSIC_ONLY = frozenset(
 
 
 def contradicts(framing: Hashable, status: bytes) -> bool:
-    """Whether this status cannot answer a request of that framing."""
-    if framing == NOOP or status == b"MN":
-        return framing != NOOP or status != b"MN"
+    """Whether this status cannot answer a request of that framing (not `mn`)."""
+    if status == b"MN":
+        return True
     if framing == META:
         return status in _CLASSIC_ONLY or status.isdigit()
     if status in _META_ONLY:
@@ -89,6 +89,7 @@ class ReplyCodec(Codec):
         self.items = False
         self.body = 0
         self.endless = False
+        self.skips = False  # quiet requests were passed over for the line at hand
 
     def undecided(self) -> bytes:
         return self.data[self.at :]
@@ -174,10 +175,12 @@ class ReplyCodec(Codec):
             framing = self.ledger.framing()
         except LookupError:
             push = True
-        if framing is not None:
+        if not push:
             left_out = self._left_out(framing, status, line)
             if left_out is not None:
                 return left_out
+            # `mn` is never refused: the error is that of a quiet request that was passed over.
+            push = framing == NOOP and self.skips and status in ERRORS
         return self._message(data, size, framing, push, status, line)
 
     def _left_out(self, framing: Hashable, status: bytes, line: bytes) -> Piece | None:
@@ -189,19 +192,19 @@ class ReplyCodec(Codec):
                 return self._silent(framing)
             session.guesses += status in ERRORS
             session.settled()
+        elif framing == NOOP:
+            session.guesses *= status != b"MN"
         elif session.guesses and contradicts(framing, status):
             # What was taken for the error of a quiet request before it must have been its reply.
             session.guesses -= 1
             return self._silent(framing)
-        elif framing == NOOP:
-            session.guesses = 0
         return None
 
     def _silent(self, framing: Hashable) -> Piece:
         """The end of a request that is not answered."""
         if framing in _QUIETLY:
             self.session.settled()
-        self.counts = True
+        self.counts = self.skips = True
         return Piece(b"", ReplyHead(SILENT), False, True)
 
     def _message(
@@ -212,7 +215,7 @@ class ReplyCodec(Codec):
         stop += 2 if data[stop] == 13 else 1
         name = "NUMBER" if status.isdigit() else text(status[:64])
         head = ReplyHead(name, push=push)
-        self.open = self.items = False
+        self.open = self.items = self.skips = False
         self.counts = not push
         self.until = b""
         part = False
@@ -318,8 +321,10 @@ class ReplyCodec(Codec):
                 break
             if now == GET:
                 stop = _items(data, at, size)
-            elif now in (None, META, NOOP):
+            elif now is None or now == META:
                 stop = _single(data, at, size, now == META)
+            elif now == NOOP:
+                stop = at + 4 if data.startswith(b"MN\r\n", at) and not self.skips else 0
             else:
                 break
             if not stop:
