@@ -121,14 +121,20 @@ def _check_parts(one: Any, taken: Container[str]) -> None:
 
 
 def _in(collection: str, proxy: Any) -> Iterator[tuple[str, Any, str | None]]:
-    """(name, installed, part) of a collection; the parts of recipes stand among the faults."""
+    """(name, installed, part) of a collection, in the order in which the gate asks; the parts of
+    recipes stand among the faults."""
     forms = COLLECTIONS[collection]
-    for name, one in list(proxy.installed.items()):
-        if one.form in forms:
-            yield name, one, None
+    owners = {spec.name: one for one in proxy.installed.values() for spec in one.specs}
+    seen: set[str] = set()
+    for name in list(proxy.gate.faults):
+        one = owners.get(name)
+        if one is None:
+            continue
+        if one.form in forms and one.name not in seen:
+            seen.add(one.name)
+            yield one.name, one, None
         elif one.form == "recipe" and collection == "faults":
-            for spec in one.specs:
-                yield spec.name, one, spec.name
+            yield name, one, name
 
 
 def _find(collection: str, proxy: Any, name: str) -> tuple[Any, str | None]:

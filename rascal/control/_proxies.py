@@ -21,6 +21,9 @@ from rascal.control._site import Api
 LIMIT = 100
 """Exchanges in an answer, unless another limit is asked for."""
 
+SEARCHED = 10_000
+"""Exchanges that are looked at; older ones are not searched, so that a call stays short."""
+
 ENDS = ("reset", "close")
 """How a connection is ended: the client's leg by RST or by FIN."""
 
@@ -115,7 +118,7 @@ def list_exchanges(call: Call, proxy: str) -> dict[str, Any]:
 def _filtered(recent: Any, given: dict[str, str], after: int) -> Iterator[Any]:
     fault, outcome = given.get("fault"), given.get("outcome")
     command = given.get("command", "").upper()
-    for one in recent:
+    for one in islice(recent, SEARCHED):
         if one.number <= after:
             return
         if fault is not None and fault not in one.faults:

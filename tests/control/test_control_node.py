@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rascal.control._schema import option_schema
 from rascal.options import Option
+from rascal.proxy.recent import Record
 
 
 def test_proxies_are_listed_by_name(ask: Any) -> None:
@@ -67,26 +67,32 @@ def test_counters_are_read_and_reset(ask: Any, node: Any) -> None:
     assert fault.number == 5
 
 
-def exchange(n: int, command: str, outcome: str = "ok", struck: tuple[str, ...] = ()) -> Any:
-    return SimpleNamespace(
-        connection=SimpleNamespace(number=1, client_address="127.0.0.1"),
-        head=SimpleNamespace(command=command),
+class Kept(list[Record]):
+    """What a proxy keeps of its exchanges, newest first."""
+
+    @property
+    def total(self) -> int:
+        return len(self)
+
+
+def record(n: int) -> Record:
+    return Record(
+        number=n,
+        connection=1,
         n=n,
-        began=0.0,
-        ended=0.25,
-        outcome=outcome,
-        struck=struck,
-        reply_size=5,
-        protocol=SimpleNamespace(fields=()),
-        value=lambda name: None,
+        client="127.0.0.1",
+        command="GET" if n % 3 else "SET",
+        at=0.0,
+        seconds=0.25,
+        outcome="ok" if n % 5 else "lost",
+        faults=("slow",) if n % 2 else (),
+        size=5,
+        fields={"key": "a\udcff"},
     )
 
 
 def test_exchanges_are_filtered(ask: Any, node: Any) -> None:
-    recent = node.proxies["cache"].recent
-    for n in range(1, 301):
-        struck = ("slow",) if n % 2 else ()
-        recent.finished(exchange(n, "GET" if n % 3 else "SET", "ok" if n % 5 else "lost", struck))
+    node.proxies["cache"].recent = Kept(record(n) for n in range(300, 0, -1))
     path = "/api/v1/proxies/cache/exchanges"
 
     def numbers(query: str) -> list[int]:
