@@ -50,7 +50,7 @@ make_venv() {
     fi
 }
 
-# make_environment GROUP: Rascal in place (editable) with a group of dependencies. What has been
+# make_environment GROUP: Rascal in place (editable) with the demo's needs and a group of its own. What has been
 # done for the present state of pyproject.toml and constraints.txt is not done again; `dev` has all.
 make_environment() {
     local group=$1 state done
@@ -63,8 +63,8 @@ make_environment() {
     done
     say "Installing Rascal and its group '$group' into $venv"
     "$venv/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'
-    "$venv/bin/python" -m pip install --quiet --group "$group" -e . -c constraints.txt
-    printf '%s\n' "$state" >"$venv/.rascal-$group.stamp"
+    "$venv/bin/python" -m pip install --quiet --group "$group" -e '.[demo]' -c constraints.txt
+    printf '%s\n' "$state" | tee "$venv/.rascal-demo.stamp" >"$venv/.rascal-$group.stamp"
 }
 
 # apt_install PACKAGE…: without starting the services that come with them.
