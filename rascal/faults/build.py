@@ -265,9 +265,12 @@ class _Fault:
         kind, protocol = self.kind, self.protocol
         if not self.written:
             try:
-                return kind.usual(self.options, protocol)
+                usual = kind.usual(self.options, protocol)
             except ConfigError as error:
                 raise self._located(error) from None
+            if usual == ("connect",) and "message" in kind.levels and self._about_messages():
+                return kind.moments[:1]
+            return usual
         allowed = list(kind.moments)
         if "reply" in allowed and protocol.greets and "greeting" not in allowed:
             allowed.append("greeting")
@@ -288,6 +291,11 @@ class _Fault:
             if several and moment in ("connect", "greeting"):
                 self.fail(f"'{moment}' stands alone: it is about connections", "at")
         return self.written
+
+    def _about_messages(self) -> str | None:
+        """A field of its match that connections do not have."""
+        sides = {name: field_of(name, self.protocol).side for name in self.match.fields}
+        return next((name for name, side in sides.items() if side != "connection"), None)
 
     def _level(self, at: tuple[Moment, ...]) -> Level:
         """What it strikes here."""
@@ -328,15 +336,14 @@ class _Fault:
                     self.conditional,
                 )
             return
-        for name in self.match.fields:
-            if field_of(name, self.protocol).side != "connection":
-                known = [f.name for f in self.protocol.fields if f.side == "connection"]
-                self.fail(
-                    f"{kind.name} strikes connections here and is asked when one is made: it can "
-                    f"match only {', '.join(known)}, not '{name}'",
-                    "match",
-                    known,
-                )
+        if name := self._about_messages():
+            known = [field.name for field in self.protocol.fields if field.side == "connection"]
+            self.fail(
+                f"{kind.name} strikes connections here and is asked when one is made: it can "
+                f"match only {', '.join(known)}, not '{name}'",
+                "match",
+                known,
+            )
 
     def _known_by(self, at: tuple[Moment, ...]) -> tuple[Moment, ...]:
         """The moments at which it strikes, late enough for what it matches."""

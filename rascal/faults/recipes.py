@@ -1,6 +1,6 @@
 """Recipes: sets of faults that imitate one incident, written in the language itself.
 
-    recipe database-failover(outage=3s) on db for 60s
+    recipe database-failover outage=3s on db for 60s
 
 A recipe has options, and for each protocol it is for a list of sentences in which `{option}`
 stands for an option's text. Nothing here can do what a user could not write; where an incident
@@ -132,8 +132,8 @@ _ALL = (
         parts={
             "mysql": (
                 ("slow", "delay({delay})"),
-                ("locks", "{strength} error(1205) match " + _SQL_WRITES),
-                ("full", "max_connections({connections}, error=1040)"),
+                ("locks", "{strength} error(lock_wait) match " + _SQL_WRITES),
+                ("full", "max_connections({connections}, error=too_many_connections)"),
             ),
             "redis": (
                 ("slow", "delay({delay})"),
@@ -165,7 +165,10 @@ _ALL = (
             ),
         ),
         parts={
-            "mysql": (*_GONE, ("read-only", f"error(1290) match {_SQL_WRITES} for {{read_only}}")),
+            "mysql": (
+                *_GONE,
+                ("read-only", f"error(read_only) match {_SQL_WRITES} for {{read_only}}"),
+            ),
             "redis": (
                 *_GONE,
                 ("read-only", f"error(readonly) match {_KEY_WRITES} for {{read_only}}"),
@@ -253,7 +256,7 @@ _ALL = (
         parts={
             "redis": (("full", "{strength} error(oom) match " + _PUSHES),),
             "memcached": (("full", "{strength} error(out_of_memory) match " + _CACHE_STORES),),
-            "mysql": (("full", "{strength} error(1114) match statement=INSERT,REPLACE"),),
+            "mysql": (("full", "{strength} error(table_full) match statement=INSERT,REPLACE"),),
             "http": (("full", "{strength} error(507) match method=POST,PUT,PATCH"),),
         },
     ),

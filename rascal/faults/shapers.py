@@ -40,12 +40,12 @@ class ThrottleShaper(Shaper):
         return min(available, self.step), now
 
     def sent(self, count: int, now: float) -> None:
-        # Bytes that waited for a timer leave on a line that was busy all the time, however late
-        # the timer; after a pause the line begins anew.
+        # Bytes that waited for a timer leave on a line that was busy all the time, even if the
+        # timer was late (by up to BURST); after a pause the line begins anew.
         if self.asked:
             self.asked, self.woken = False, now
-        busy = self.woken == now and now - self.free < BURST
-        self.free = (self.free if busy else max(self.free, now)) + count / self.rate
+        since = now - BURST if self.woken == now else now
+        self.free = max(self.free, since) + count / self.rate
 
 
 class SliceShaper(Shaper):

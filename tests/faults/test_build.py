@@ -50,6 +50,8 @@ LEVELS: list[tuple[WireProtocol, str, str, tuple[str, ...]]] = [
     (TOY, "error late", "message", ("reply",)),
     (TOY, "error too_many", "connection", ()),
     (TOY, "error unwelcome", "message", ("reply",)),
+    (TOY, "error too_many match command=LOGIN", "message", ("request",)),
+    (TOY, "error too_many match client=10.0.0.0/8", "connection", ()),
     (TOY, "error too_many at greeting", "message", ("reply",)),
     (TOY, "error deadlock match status=200", "message", ("reply",)),
     (TOY, "error deadlock at connect", "connection", ()),
