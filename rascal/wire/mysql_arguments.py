@@ -129,7 +129,7 @@ def bound_types(payload: bytes, count: int, flags: Capabilities) -> tuple[int | 
         return None, b""
     at += (count + 7) // 8
     if payload[at : at + 1] != b"\1":
-        return None, payload[10:]
+        return None, payload[10:at] + payload[at + 1 :]
     # Names may stand between the types: the whole of it is what must be the same.
     named = flags & QUERY_ATTRIBUTES and payload[5] & 8
     end = len(payload) if named else at + 1 + 2 * count

@@ -227,7 +227,7 @@ class ReplyCodec(PacketCodec):
             head.push = push
             head.interim = head.error == PROGRESS and session.mariadb
             if head.interim:
-                head.command = "PROGRESS"
+                head.command, head.error = "PROGRESS", None
                 session.progress += 1
             else:
                 session.changing = False

@@ -133,6 +133,7 @@ class RequestCodec(PacketCodec):
                 if changes_session(bytes(data[begin : min(begin + HEAD_BYTES, at + 4 + word)])):
                     break
                 request(self._query)
+                session.progress = 0
                 at += 4 + word
         if at < size:
             skim_requests(self, self.protocol, session, self.ledger, memoryview(data)[at:])

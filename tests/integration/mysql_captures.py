@@ -13,13 +13,9 @@ import contextlib
 import json
 import pathlib
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
-
-HERE = pathlib.Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 import pymysql
 from mysql_servers import PASSWORD, Server, mariadb, mysql
@@ -28,7 +24,7 @@ from mysql_wire import Wire
 
 from rascal.wire import mysql_packets as wire
 
-CAPTURES = HERE.parent / "wire" / "captures" / "mysql.json"
+CAPTURES = pathlib.Path(__file__).parents[1] / "wire" / "captures" / "mysql.json"
 CALL = "CREATE PROCEDURE two() BEGIN SELECT 1; SELECT 2, 'b'; END"
 
 

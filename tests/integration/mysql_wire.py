@@ -41,6 +41,8 @@ class Wire:
     ) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.file = self.socket.makefile("rb")
+        self.log: list[tuple[str, bytes]] = []
+        """What was said, message by message: way and bytes."""
         self.greeting = self.packet()
         self.flags = BASE | flags | wire.CONNECT_WITH_DB
         if self.greeting.payload[:1] == b"\xff":
@@ -59,14 +61,16 @@ class Wire:
             self.logged_in = self.packet()
 
     def raw(self, data: bytes) -> None:
+        self.log.append(("up", data))
         self.socket.sendall(data)
 
     def packet(self) -> Packet:
         head = self.file.read(4)
         if len(head) < 4:
             raise EOFError
-        length = int.from_bytes(head[:3], "little")
-        return Packet(head[3], self.file.read(length))
+        body = self.file.read(int.from_bytes(head[:3], "little"))
+        self.log.append(("down", head + body))
+        return Packet(head[3], body)
 
     def send(self, code: int, payload: bytes = b"") -> None:
         self.raw(wire.packet(0, bytes((code,)) + payload))
