@@ -78,12 +78,14 @@ def changed(
     one unless `kind` changes. Name and form stay. Raises ConfigErrors.
     """
     form: Form = "script" if one.form == "script" else "fault"
+    enabled = one.enabled
+    if one.form == "recipe" and isinstance(patch, dict) and isinstance(patch.get("enabled"), bool):
+        enabled = patch["enabled"]  # no clause of a recipe, but it can be armed as a whole
+        patch = {name: value for name, value in patch.items() if name != "enabled"}
     data = patch
     if isinstance(patch, dict) and not is_sentence(patch):
         data = _merged(one, patch)
-    made = make_installed(
-        form, data, proxy, (), registry=registry, keep=one.name, enabled=one.enabled
-    )
+    made = make_installed(form, data, proxy, (), registry=registry, keep=one.name, enabled=enabled)
     if made.form != one.form:
         raise ConfigErrors(
             [

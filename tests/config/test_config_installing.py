@@ -186,6 +186,14 @@ def test_a_change_keeps_what_it_does_not_name(
     assert changed(one, patch, proxy, registry=registry).text == text
 
 
+def test_a_recipe_is_enabled_as_a_whole(proxy: ProxySpec, registry: Registry) -> None:
+    one = make_installed("recipe", "recipe cold-cache", proxy, (), registry=registry)
+    off = changed(one, {"enabled": False, "for": "30s"}, proxy, registry=registry)
+    assert (off.enabled, off.text) == (False, "recipe(cold-cache) for 30s")
+    assert not any(spec.enabled for spec in off.specs)
+    assert not changed(off, {"for": "20s"}, proxy, registry=registry).enabled
+
+
 @pytest.mark.parametrize(
     ("patch", "pointer"),
     [

@@ -173,3 +173,50 @@ def test_panic_removes_everything_and_refuses_new_faults(ask: Any, node: Any) ->
     assert not node.proxies["cache"].gate.faults
     assert not ask("PUT", "/api/v1/panic", {"on": False}).json["on"]
     assert ask("POST", FAULTS, "hang").status == 201
+
+
+RECIPES = "/api/v1/proxies/cache/recipes"
+
+
+def test_a_recipe_is_applied_and_lifted(ask: Any, node: Any) -> None:
+    made = ask("POST", RECIPES, "recipe overloaded-database for 60s")
+    assert made.status == 201, made.body
+    name = "overloaded-database"
+    assert made.headers["location"] == f"{RECIPES}/{name}"
+    assert list(ask("GET", RECIPES).json) == [name]
+    parts = made.json["parts"]
+    assert parts
+    assert all(part.startswith(f"{name}.") for part in parts)
+    assert made.json["armed"]
+    faults = ask("GET", FAULTS).json
+    assert list(faults) == ["slow", *parts]
+    for part in parts:
+        assert (faults[part]["recipe"], faults[part]["armed"]) == (name, True)
+        assert 59 < faults[part]["expires_in"] <= 60
+        for method, body in (("PATCH", {"count": 1}), ("DELETE", None)):
+            refused = ask(method, f"{FAULTS}/{part}", body)
+            assert (refused.status, refused.json["recipe"]) == (409, name)
+    off = ask("PATCH", f"{RECIPES}/{name}", {"enabled": False}).json
+    assert (off["enabled"], off["armed"]) == (False, False)
+    assert not any(node.proxies["cache"].gate.faults[part].armed for part in parts)
+    still = ask("PATCH", f"{RECIPES}/{name}", {"for": "30s"}).json
+    assert (still["enabled"], still["armed"]) == (False, False)
+    assert still["structure"]["for"] == "30s"
+    on = ask("PATCH", f"{RECIPES}/{name}", {"enabled": True}).json
+    assert 29 < next(iter(on["parts"].values()))["expires_in"] <= 30
+    gone = ask("DELETE", f"{RECIPES}/{name}").json
+    assert gone["parts"].keys() == parts.keys()
+    assert list(ask("GET", FAULTS).json) == ["slow"]
+
+
+def test_a_recipe_among_the_faults_is_a_recipe(ask: Any) -> None:
+    made = ask("POST", FAULTS, "recipe slow-peer name lag")
+    assert (made.status, made.headers["location"]) == (201, f"{RECIPES}/lag")
+    part = next(iter(made.json["parts"]))
+    again = ask("POST", FAULTS, f"hang name {part}")
+    assert (again.status, again.json["type"]) == (409, "/problems/name-taken")
+    assert ask("DELETE", f"{RECIPES}/lag").status == 200
+    assert ask("POST", FAULTS, f"hang name {part}").status == 201
+    clash = ask("POST", RECIPES, "recipe slow-peer name lag")
+    assert (clash.status, clash.json["type"]) == (409, "/problems/name-taken")
+    assert ask("GET", RECIPES).json == {}
