@@ -23,6 +23,10 @@ from rascal.wire.types import Field, WireProtocol
 PATTERN_BYTES = 65536
 """So much of a value is searched with a pattern."""
 
+REMEMBERED = 512
+"""Texts up to this length are searched once: statements and paths come again and again, and a
+search costs ten times as much as remembering its outcome."""
+
 COMMAND = "command"
 """The field whose values say which commands a match names."""
 
@@ -239,14 +243,21 @@ def _prefix(words: tuple[str, ...], folded: bool) -> Test:
 def _pattern(pattern: str, folded: bool) -> Test:
     search = compile_pattern(pattern, folded).search
 
-    def test(value: Any) -> bool:
-        # What is not text becomes one character each, so that "." matches it.
-        if type(value) is bytes:
-            value = value[:PATTERN_BYTES]
-        text = text_of(value)[:PATTERN_BYTES]
+    def found(text: str) -> bool:
         if text.isascii():
             return search(text) is not None
+        # What is not text becomes one character each, so that "." matches it.
         return search(text.encode("utf-8", "replace")[:PATTERN_BYTES]) is not None
+
+    remembered = lru_cache(maxsize=1024)(found)
+
+    def test(value: Any) -> bool:
+        if type(value) is bytes:
+            value = value[:PATTERN_BYTES]
+        text = text_of(value)
+        if len(text) <= REMEMBERED:
+            return remembered(text)
+        return found(text[:PATTERN_BYTES])
 
     return test
 
