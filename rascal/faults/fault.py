@@ -202,7 +202,7 @@ class Fault:
             self.armed = False
             self.on_change(self)
 
-    # -- the decision -------------------------------------------------------------------------------
+    # -- the decision -----------------------------------------------------------------------------
     def pick(self, subject: Any, replies: bool, taken: set[Moment], blocked: bool) -> Strike | None:
         """Ask about one match. `taken` moments have a winner; `blocked`: a script has it."""
         n = self.number
