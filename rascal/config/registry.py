@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from rascal.errors import ConfigError
 from rascal.language import Condition, Phrase
 from rascal.options import OptionTable
 from rascal.wire.types import WireProtocol
@@ -36,6 +37,13 @@ class Registry:
     script: Callable[[tuple[Phrase, ...], tuple[Condition, ...], WireProtocol, str], Any]
     roulette: Callable[[tuple[Phrase, ...], WireProtocol, str], Any]
     recipe: Callable[[Phrase, WireProtocol, str], tuple[Any, ...]]
+
+
+def broken_extensions() -> list[ConfigError]:
+    """Why protocols and kinds of other distributions are not there, one line each."""
+    build = import_module("rascal.faults.build")
+    wire = import_module("rascal.wire")
+    return [*wire.broken().values(), *build.broken().values()]
 
 
 @cache

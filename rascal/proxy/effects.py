@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rascal.faults.types import (
+    INF,
     Act,
     Age,
     CloseHold,
@@ -82,6 +83,7 @@ def _attach(connection: Connection, strike: Strike, act: Act) -> None:
             continue
         if isinstance(act, StreamHold):
             strike.fire()
+            strike.holding = int(act.sample(0) == INF)
             relay.lags.append((strike, act.sample))
         elif isinstance(act, CloseHold):
             relay.closed.append((strike, act.seconds))
@@ -135,7 +137,7 @@ def discarded(connection: Connection, strike: Strike) -> None:
     timer = connection.timers.pop(strike, None)
     if timer is not None:
         timer.cancel()
-    if act.close_after != float("inf"):
+    if act.close_after < INF:
         connection.timers[strike] = connection.clock.call_at(
             connection.clock.now() + act.close_after,
             lambda: connection.end("close", strike.fault.name),

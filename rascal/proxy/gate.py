@@ -170,6 +170,7 @@ class Gate:
 
     def restart(self, fault: Fault) -> None:
         """Match numbers, used count and steps start from the beginning, armed."""
+        self._let_queued(fault)
         fault.restart()
         self._in_effect(fault)
 
@@ -187,9 +188,16 @@ class Gate:
             if armed:
                 self.arm(fault)
         else:
+            self._let_queued(fault)
             fault.replace(spec)
             self._expire_in(fault)
             self.tune()
+
+    def _let_queued(self, fault: Fault) -> None:
+        """What waits for a state that is about to be made anew (concurrency) waits no more."""
+        if any(part.kind.tracks for part in fault.parts()):
+            for strike in list(fault.live):
+                effects.release(strike, "release")
 
     def set_options(self, options: Options) -> None:
         """Other options of the protocol, for new connections."""

@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from rascal.config import Configuration, difference, load
+from rascal.config.registry import broken_extensions
 from rascal.errors import ConfigErrors, RascalError
 from rascal.reactor import install_unless_loaded
 
@@ -105,6 +106,8 @@ class ProxyService(service.MultiService):
         gc.freeze()
         self._thresholds = gc.get_threshold()
         gc.set_threshold(*GC_THRESHOLDS)
+        for error in broken_extensions():
+            log.error("{error}", error=str(error))
         for proxy in self.node.proxies.values():
             log.info("{proxy}", proxy=proxy.describe())
 
