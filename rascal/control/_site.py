@@ -82,6 +82,12 @@ class HttpRequest(Request):
         elif self._received > DRAINED:
             self._hang_up()
 
+    def process(self) -> None:
+        """The request is complete."""
+        if self.path == b"*":  # else it would be answered before the door
+            self.path = b"/*"
+        super().process()
+
     def _hang_up(self) -> None:
         problem = too_large()
         body = dumps(problem.json())

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import attrs
-from twisted.internet.testing import StringTransport
 
 INI = """\
 [rascal]
@@ -53,6 +52,8 @@ class Asker:
 
     def raw(self, data: bytes, pieces: int = 0) -> bytes:
         """What the site writes when it gets these bytes."""
+        from twisted.internet.testing import StringTransport
+
         channel = self.site.buildProtocol(None)
         transport = StringTransport()
         channel.makeConnection(transport)

@@ -1,4 +1,7 @@
-"""A real node that listens nowhere, and its API asked in memory."""
+"""A real node that listens nowhere, and its API asked in memory.
+
+What chooses a reactor is imported late: this file is read before the tests' reactor is chosen.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,6 @@ from typing import Any
 
 import pytest
 from asking import INI, Answer, Asker
-from twisted.internet.task import Clock
-
-from rascal.config import difference, load
-from rascal.control._site import make_site
-from rascal.proxy.node import Node
 
 
 @pytest.fixture
@@ -31,6 +29,11 @@ def file(tmp_path: Path, ini: str) -> Path:
 @pytest.fixture
 def node(file: Path) -> Iterator[Any]:
     """A node whose proxies do not listen."""
+    from twisted.internet.task import Clock
+
+    from rascal.config import difference, load
+    from rascal.proxy.node import Node
+
     clock = Clock()
 
     def read() -> Any:
@@ -43,4 +46,6 @@ def node(file: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def ask(node: Any) -> Callable[..., Answer]:
+    from rascal.control._site import make_site
+
     return Asker(make_site(node, reactor=node.reactor))

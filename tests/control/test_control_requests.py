@@ -88,6 +88,7 @@ BAD: list[tuple[str, str, bytes, int, str | None, str, str, str | None]] = [
     ("GET", "/api/v1/proxies/cache/fault", b"", 404, None, "unknown-address", "'faults'?",
      "faults"),
     ("GET", "/", b"", 404, None, "unknown-address", "nothing at /", "api"),
+    ("GET", "*", b"", 404, None, "unknown-address", "nothing at", "api"),
     ("GET", "//api//v1", b"", 404, None, "unknown-address", "nothing at", None),
     ("GET", "/api/v1/kinds/dely", b"", 404, None, "unknown-name", "'delay'?", "delay"),
     ("GET", "/api/v1/protocols/rdis", b"", 404, None, "unknown-name", "'redis'?", "redis"),
