@@ -40,7 +40,7 @@ from rascal.wire.mysql_session import LOGS_IN, RUNS, MySQLSession, RequestHead
 from rascal.wire.mysql_sql import first_table
 from rascal.wire.types import Answer, ErrorCall, Head, Ledger
 
-_HANDLERS = {
+_HANDLERS = {  # MariaDB's; MySQL always says mysql_stmt_precheck
     "STMT_EXECUTE": "mysqld_stmt_execute",
     "STMT_BULK_EXECUTE": "mysqld_stmt_bulk_execute",
     "STMT_RESET": "mysqld_stmt_reset",
@@ -78,6 +78,9 @@ def _filled(template: str, session: MySQLSession, head: Head, extra: Any) -> str
     sql = text(asked.sql)
     database, table = first_table(sql)
     subject = str(extra.get("subject") or "")
+    handler = "mysql_stmt_precheck"
+    if session.mariadb:
+        handler = _HANDLERS.get(head.command, "mysqld_stmt_execute")
     values = {
         "user": text(asked.user or session.user),
         "host": "localhost",
@@ -87,7 +90,7 @@ def _filled(template: str, session: MySQLSession, head: Head, extra: Any) -> str
         "key": subject or "PRIMARY",
         "near": subject or sql[:80],
         "id": str(max(asked.statement_id, 0)),
-        "handler": _HANDLERS.get(head.command, "mysqld_stmt_execute"),
+        "handler": handler,
     }
     if "{table}" not in template and subject:
         values["database"] = values["user"] = subject
@@ -103,7 +106,10 @@ def reply_seq(session: MySQLSession, head: Head) -> int:
 
 def error_answer(session: MySQLSession, head: Head, call: ErrorCall) -> Answer:
     """An error, and a ROLLBACK where the server would have rolled back."""
-    reply = error_packet(session, head, reply_seq(session, head), call)
+    seq = reply_seq(session, head)
+    if call.spec.name == "idle_timeout":  # it was sent before the request came
+        seq = 0
+    reply = error_packet(session, head, seq, call)
     upstream: tuple[tuple[Head, bytes], ...] = ()
     if call.spec.rolls_back and session.in_transaction and head.command not in LOGS_IN:
         upstream = (rollback(session),)

@@ -197,7 +197,7 @@ _ALL = (
         3169,
         "HY000",
         "Session was killed",
-        "KILL: the connection is closed (MariaDB: 1927)",
+        "KILL (MariaDB: 1927); as a rule a server closes without a word, as close(…) does",
         closes=True,
     ),
     _spec(
@@ -320,7 +320,8 @@ _ALL = (
         "foreign_key",
         1452,
         "23000",
-        "Cannot add or update a child row: a foreign key constraint fails",
+        "Cannot add or update a child row: a foreign key constraint fails (`{database}`.`{table}`, "
+        "CONSTRAINT `{table}_ibfk_1` FOREIGN KEY (`parent_id`) REFERENCES `parent` (`id`))",
         "the row that it points to is not there",
         _RUN,
     ),
@@ -396,6 +397,12 @@ MARIADB: dict[str, tuple[int, str, str]] = {
     ),
     "commit_error": (1180, "HY000", 'Got error 28 "No space left on device" during COMMIT'),
     "certification": (1213, "40001", ERRORS["deadlock"].text),
+    "unknown_column": (1054, "42S22", "Unknown column '{column}' in 'SELECT'"),
+    "user_limit": (
+        1226,
+        "42000",
+        "User '{user}' has exceeded the 'max_queries_per_hour' resource (current value: 100)",
+    ),
     "duplicate_key": (1062, "23000", "Duplicate entry '1' for key '{key}'"),
     "disk_full": (
         1021,
