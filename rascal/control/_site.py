@@ -273,9 +273,16 @@ def make_api(node: Any, registry: Registry | None = None) -> Api:
     return api
 
 
+class _Quiet(Site):
+    """A site without an access log: what changes something is logged where it is changed."""
+
+    def log(self, request: Any) -> None:
+        """Nothing."""
+
+
 def make_site(node: Any, registry: Registry | None = None, *, reactor: Any = None) -> Site:
     """The web site of a node's API; `reactor` times idle connections out."""
-    site = Site(
+    site = _Quiet(
         Door(make_api(node, registry)),
         requestFactory=HttpRequest,
         timeout=IDLE,

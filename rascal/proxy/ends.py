@@ -77,6 +77,7 @@ class End:
 
     Attributes:
         rest: bytes accepted by write() and not yet by the kernel.
+        taken: bytes that were read so far.
         closed: close() or reset() was called, or the connection is over both ways.
         fin: shut() or close() was called; nothing can be written any more.
         peer: the address of the other side, as text.
@@ -110,6 +111,7 @@ class End:
         "reactor",
         "rest",
         "sock",
+        "taken",
     )
 
     def __init__(
@@ -121,6 +123,7 @@ class End:
         self.fd = sock.fileno()
         self.peer = peer
         self.rest = 0
+        self.taken = 0
         self.closed = False
         self.fin = False
         self.on_data: Callable[[memoryview], None] = ignore_data
@@ -272,6 +275,7 @@ class End:
             if self._dropped > DROPPED:
                 self.reset()
         else:
+            self.taken += count
             try:
                 self.on_data(VIEW[:count])
             except Exception:

@@ -79,6 +79,7 @@ class Proxy:
         self.enabled: bool = spec.options.enabled
         self.recent = Recent(recent, ground.clock.now)
         self.doors: Doors = {}
+        self._bound: dict[Address, Address] = {}
         self.dialler: Dialler | None = None
         self.installed: dict[str, Any] = {}
         self._admits = admits
@@ -293,8 +294,9 @@ class Proxy:
                 self._put(one)
         if change.settings:
             self.gate.set_options(new.protocol_options)
-        names = [spec.name for one in new.installed for spec in one.specs]
-        self.gate.order(names)
+        known = {one.name: self.installed[one.name] for one in new.installed}
+        self.installed = {**known, **self.installed}
+        self.gate.order([spec.name for one in new.installed for spec in one.specs])
 
     def _speak(self, spec: Any) -> None:
         """Another protocol: its connections and faults go."""
@@ -320,7 +322,11 @@ class Proxy:
         return made
 
     def _listen(self, address: Address, backlog: int) -> list[Listener]:
-        made = listen(self.ground.reactor, address, self._accept, backlog)
+        # Port 0 is the kernel's choice once: a proxy that is disabled comes back where it was.
+        where = self._bound.get(address, address)
+        made = listen(self.ground.reactor, where, self._accept, backlog)
+        if address.type == "tcp" and not address.port:
+            self._bound[address] = made[0].address
         for one in made:
             one.refuse(self._refuse)
             one.full(self._full)

@@ -153,6 +153,11 @@ class TlsEnd:
         return self.raw.rest
 
     @property
+    def taken(self) -> int:
+        """Bytes read, as they came over the wire."""
+        return self.raw.taken
+
+    @property
     def closed(self) -> bool:
         """close() or reset() was called, or it is over both ways."""
         return self._over or (self.raw.closed and self._told_eof)

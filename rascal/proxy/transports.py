@@ -72,6 +72,7 @@ class TransportEnd(Protocol):
         self.closed = False
         self.fin = False
         self.peer = ""
+        self.taken = 0
         self.on_data: Callable[[memoryview], None] = ignore_data
         self.on_eof: Callable[[], None] = ignore_eof
         self.owner: Owner = NOBODY
@@ -87,6 +88,7 @@ class TransportEnd(Protocol):
         self.peer = str(wire.getPeer())
 
     def dataReceived(self, data: bytes) -> None:
+        self.taken += len(data)
         self.on_data(memoryview(data))
 
     def readConnectionLost(self) -> None:

@@ -127,10 +127,9 @@ class ProxyService(service.MultiService):
         address = self.node.configuration.control
         if address is None:
             return
-        make_site = _control()
-        if make_site is None:
-            log.warn("this installation has no control API")
-            return
+        from rascal.control import check_exposure, make_site
+
+        check_exposure(self.node.configuration)
         self.control = listen_site(self.reactor, address, make_site(self.node))
         log.info("control API on {address}", address=address)
 
@@ -168,17 +167,6 @@ def listen_site(reactor: Any, address: Any, site: Any) -> Any:
         raise ListenError(
             f"[rascal] control: cannot listen on {address}: {text.lower()}"
         ) from error
-
-
-def _control() -> Callable[[Any], Any] | None:
-    try:
-        from rascal.control import make_site
-    except ImportError as error:
-        if error.name not in (None, "rascal.control"):
-            raise
-        return None
-    found: Callable[[Any], Any] = make_site
-    return found
 
 
 def _on_hup(call: Callable[[], None]) -> Callable[[], None] | None:
