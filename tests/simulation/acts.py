@@ -244,7 +244,8 @@ def matcher(r: random.Random, protocol: WireProtocol) -> Matcher:
     if k < 0.35:
         low = r.randrange(1, 6)
         return Matcher(lambda x: x.value("n") is not None and x.value("n") >= low)
-    keys = {"k%d" % n for n in r.sample(range(4), 2)}
+    keys: set[Any] = {"k%d" % n for n in r.sample(range(4), 2)}
+    words = frozenset(key.upper().encode() for key in keys)
     keys |= {key.encode() for key in keys}
 
     def matches(x: Any) -> bool:
@@ -257,7 +258,7 @@ def matcher(r: random.Random, protocol: WireProtocol) -> Matcher:
         return Matcher(
             lambda x: matches(x) and x.value("reply") not in (None, "OK"), reply=True
         )
-    return Matcher(matches)
+    return Matcher(matches, words=words if r.random() < 0.5 else None)
 
 
 def single(r: random.Random, name: str, protocol: WireProtocol, plain: Any, **more: Any) -> FaultSpec:

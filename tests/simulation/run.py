@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import random
+import signal
 import sys
 import time
 import traceback
@@ -30,6 +31,8 @@ from tests.simulation.protocols import PROTOCOLS, Spoken
 from tests.simulation.tape import Recorder, Struck
 from tests.simulation.world import Site, World
 
+SEED_SECONDS = 20
+"""No seed takes half a second: one that takes this long never ends."""
 READ = 2000
 """The most that one read brings."""
 
@@ -313,8 +316,18 @@ class Run:
 def simulate(
     seed: int, protocol: str | None = None, log: Callable[[str], None] | None = None
 ) -> Stats:
-    """One seed. Raises what broke."""
-    return Run(seed, protocol, log).go()
+    """One seed. Raises what broke; TimeoutError if it goes round in circles."""
+
+    def stuck(number: int, frame: Any) -> None:
+        raise TimeoutError(f"not done within {SEED_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, stuck)
+    signal.alarm(SEED_SECONDS)
+    try:
+        return Run(seed, protocol, log).go()
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

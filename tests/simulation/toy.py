@@ -29,7 +29,6 @@ from rascal.wire.types import (
     Piece,
     Session,
     WireProtocol,
-    skim_replies,
     skim_requests,
 )
 
@@ -126,7 +125,6 @@ class ToyReplies(_Frames):
         super().__init__()
         self.ledger = ledger
         self.rows = False
-        self.state = [False]
 
     def kinds(self) -> str:
         return "rE" if self.rows else "GOXHWP"
@@ -149,7 +147,9 @@ class ToyReplies(_Frames):
         return Piece(data, head, False, self.last and not left, seq)
 
     def skim(self, data: Buffer) -> None:
-        skim_replies(self, self.ledger, data, self.state)
+        for piece in self.feed(data):
+            if piece.end and not self.aside:
+                self.ledger.replied()
 
 
 class Toy(WireProtocol):
