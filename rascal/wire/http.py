@@ -69,6 +69,7 @@ class Http(WireProtocol):
     title = "HTTP/1.1"
     part = "chunks"
     waits = True
+    verbatim = ("command", "method", "path", "query", "host")
     fields = (
         *COMMON_FIELDS,
         Field("command", "word", "the method, as `method`", folded=True),
@@ -110,12 +111,15 @@ class Http(WireProtocol):
 
     def session(self, options: Options) -> HttpSession:
         body = getattr(options, "body", None)
-        return HttpSession(
-            content_bytes=BODY_BYTES if body is None else int(body), host=read_host(options)
-        )
+        most = BODY_BYTES if body is None else int(body)
+        return HttpSession(content_bytes=most, most_content=most, host=read_host(options))
 
     def codecs(self, session: HttpSession, ledger: Ledger) -> tuple[Codec, Codec]:
         return RequestCodec(self, session, ledger), ReplyCodec(session, ledger)
+
+    def wants(self, session: HttpSession, fields: frozenset[str]) -> None:
+        asked = any(name == "body" or name.startswith("json.") for name in fields)
+        session.content_bytes = session.most_content if asked else 0
 
     def rewrites(self, options: Options) -> tuple[bool, bool]:
         return (bool(read_host(options)), False)

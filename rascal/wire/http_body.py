@@ -83,12 +83,17 @@ class BodyCodec(Codec):
         elif not isinstance(data, memoryview):
             data = memoryview(data)
         self.data = data
+        begun = 0
         try:
             while self.at < size:
+                begun = self.at
                 piece = self.more(data, size) if self.mode else self.begin(data, size)
                 if piece is None:
                     break
                 yield piece
+        except ProtocolError:
+            self.at = begun
+            raise
         finally:
             self.data = bytes(data[self.at :]) if self.at < size else b""
             self.at = 0

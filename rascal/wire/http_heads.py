@@ -309,16 +309,20 @@ class HttpSession(Session):
     """Facts of one connection.
 
     Attributes:
-        content_bytes: bodies up to this size are waited for, so that matches can see them.
+        content_bytes: bodies up to this size are waited for, so that matches can see them; 0
+            while no match asks for them, else most_content, the proxy's option.
         host: what to put in place of Host, b"" for nothing.
         awaiting: the framing of a request whose body is being waited for, False: there is none.
         early: the reply to that request has come meanwhile, and gone on as an aside.
         verdict: what the reply to Upgrade or CONNECT has decided: True: a tunnel, False: it was
             refused, None: it has not come.
+        stalled: request bytes are kept back until then.
     """
 
     content_bytes: int = 0
+    most_content: int = 0
     host: bytes = b""
     awaiting: Hashable = False
     early: bool = False
     verdict: bool | None = None
+    stalled: bool = False

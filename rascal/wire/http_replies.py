@@ -73,6 +73,10 @@ class ReplyCodec(BodyCodec):
         try:
             framing = self.ledger.framing()
         except LookupError:
+            if session.stalled:
+                # It answers a request that was kept back (and had left already) behind the one
+                # whose reply this read began with: too early to know it.
+                raise ProtocolError("a reply to a request behind an Upgrade") from None
             due = False
             framing = session.awaiting or None
         if simple is not None and framing is None:

@@ -7,9 +7,10 @@ streams. Two things are held back:
   the codec waits (`waiting`), with at most HEAD_BYTES.
 - A head whose body a match may want to see: a body of text, JSON or a form, with a Content-Length
   up to the proxy's option `body`, without Expect: 100-continue. Its end is waited for, so that a
-  match finds it however the bytes were cut. Should the upstream reply meanwhile (it may have the
-  head already, where the data path only watches), that reply goes on as an aside and the request
-  counts as one that is not answered.
+  match finds it however the bytes were cut (only while some fault asks for `body` or `json`,
+  where the data path says so: WireProtocol.wants). Should the upstream reply meanwhile (it may
+  have the head already, where the data path only watches; nginx says 405 or 413 at once), that
+  reply goes on as an aside and the request counts as one that is not answered.
 
 skim() holds back only the first: nobody matches there.
 """
@@ -20,7 +21,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from rascal.errors import LimitError, ProtocolError
+from rascal.errors import LimitError
 from rascal.wire.http_body import CHUNK_LINE, LENGTH, NOWHERE, TUNNEL, BodyCodec
 from rascal.wire.http_heads import (
     CONNECT,
@@ -129,7 +130,7 @@ class RequestCodec(BodyCodec):
         elif method == b"HEAD":
             framing = HEAD
         head = RequestHead(command, framing=framing, target=target, minor=int(minor), raw=raw)
-        head.size, head.expects = size, facts.expects
+        head.size, head.expects = size, facts.expects and size != 0
         if not facts.textual or facts.expects or not 0 < size <= self.session.content_bytes:
             return head
         if len(raw) + size <= HEAD_BYTES:
@@ -162,7 +163,7 @@ class RequestCodec(BodyCodec):
 
     def _verdict(self) -> None:
         """The reply has come: what follows is a tunnel or the next request."""
-        self.waiting = False
+        self.waiting = self.session.stalled = False
         if self.session.verdict:
             self.mode = TUNNEL
             self.first = True
@@ -171,6 +172,7 @@ class RequestCodec(BodyCodec):
         if self.session.verdict is None:
             if size - self.at > HEAD_BYTES:
                 raise LimitError("too much behind a request that may change the protocol")
+            self.session.stalled = True
             return None
         self._verdict()
         return self.more(data, size) if self.mode else self.begin(data, size)
@@ -188,7 +190,7 @@ class RequestCodec(BodyCodec):
                 self.rest -= size
                 return
             if self.mode == TUNNEL:
-                self.first = False
+                self.first = self.first and not size
                 return
         else:
             data = bytes(self.data) + bytes(data)
@@ -216,7 +218,7 @@ class RequestCodec(BodyCodec):
                 continue
             end = found.end()
             if end - self.at > HEAD_BYTES:
-                raise ProtocolError(f"a head longer than {HEAD_BYTES} bytes")
+                raise LimitError(f"a head longer than {HEAD_BYTES} bytes")
             request(PLAIN)
             self.scan = self.checked = self.need = 0
             self.session.awaiting = False

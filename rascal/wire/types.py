@@ -299,6 +299,10 @@ class WireProtocol(ABC):
     def codecs(self, session: Any, ledger: Ledger) -> tuple[Codec, Codec]:
         """The codecs of a new connection: to_upstream, to_client."""
 
+    def wants(self, session: Any, fields: frozenset[str]) -> None:
+        """The match fields that armed faults ask for, whenever they change: a field that is dear
+        (HTTP's body: its head waits for it) need be known only then. Never called: all are."""
+
     def forwarded(self, session: Any, head: Head) -> None:
         """The upstream WILL see this request: change session facts here and only here."""
 
