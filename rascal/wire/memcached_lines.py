@@ -47,14 +47,11 @@ _NOREPLY = {
     "CACHE_MEMLIMIT": (2, 3),
     "LRU": (2, 24),
     "EXTSTORE": (2, 24),
-    "REFRESH_CERTS": (2, 24),
 }
 """Commands that take noreply as their last word, and how many words they may have."""
 
 _META_FLAGS = frozenset(b"bNTRlOPLkstcfvhuqFCMJDIESxi")
 _MODES = {
-    "MG": (),
-    "MD": (),
     "MS": tuple(bytes((letter,)) for letter in b"EAPRSeaprs"),
     "MA": tuple(bytes((letter,)) for letter in b"ID+-id"),
 }
@@ -184,7 +181,7 @@ def _refused(head: RequestHead) -> bool:
             return True
         if letter in _NUMBERS and not _NUMBERS[letter].fullmatch(rest):
             return True
-        if letter == ord("M") and rest not in _MODES[head.command]:
+        if letter == ord("M") and (len(rest) != 1 or rest not in _MODES.get(head.command, (rest,))):
             return True
         if letter == ord("O") and len(word) > OPAQUE_BYTES:
             return True

@@ -32,6 +32,7 @@ from rascal.wire.memcached_session import (
     MemcachedSession,
     ReplyHead,
     answers,
+    proves,
     text,
 )
 from rascal.wire.types import HEAD_BYTES, Buffer, Codec, Ledger, Piece
@@ -51,7 +52,7 @@ _FAST_LINE = re.compile(rb"(?!VALUE |VA |STAT |ITEM |PREFIX )[A-Z0-9][^\r\n]*\r\
 
 _META_ONLY = frozenset((b"VA", b"HD", b"EN", b"NF", b"NS", b"EX", b"ME"))
 _CLASSIC_ONLY = frozenset(
-    b"VALUE END STORED NOT_STORED EXISTS NOT_FOUND DELETED TOUCHED STAT".split()
+    b"VALUE END STORED NOT_STORED EXISTS NOT_FOUND DELETED TOUCHED STAT VERSION RESET".split()
 )
 
 
@@ -190,12 +191,12 @@ class ReplyCodec(Codec):
             mark = session.next_mark()
             if not answers(framing, mark, status, line):
                 return self._silent(framing)
-            session.guesses += status in ERRORS
+            session.guesses += status in ERRORS or not proves(mark)
             session.settled()
         elif framing == NOOP:
             session.guesses *= status != b"MN"
         elif session.guesses and contradicts(framing, status):
-            # What was taken for the error of a quiet request before it must have been its reply.
+            # What a quiet request before it was thought to have got must have been its reply.
             session.guesses -= 1
             return self._silent(framing)
         return None

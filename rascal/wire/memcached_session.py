@@ -17,6 +17,8 @@ that want no echo, the first quiet request that may be answered so is taken.
 
 from __future__ import annotations
 
+from binascii import Error as Base64Error
+from binascii import a2b_base64
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +42,10 @@ SILENT = "SILENT"
 _ECHO = 1 << 32
 _LARGE = 1 << 33
 _WRONG = 1 << 34
+_VALUE = 1 << 35
 _UNKNOWN = -1
+_NEWER = frozenset(b"ESix")
+"""Flags that servers before 1.6.20 refuse."""
 LARGE_BYTES = 1000
 """No value below it is ever too large: the least that -I takes is 1 KiB."""
 
@@ -138,13 +143,26 @@ def echo(opaque: bytes | None, key: bytes | None) -> int:
     return crc32((opaque or b"") + b" " + (key or b"")) | _ECHO
 
 
+def plain(key: bytes | None, binary: bool) -> bytes | None:
+    """A key as it is stored. Whether it comes back in base64 is up to who stored it."""
+    if key is None or not binary:
+        return key
+    try:
+        return a2b_base64(key)
+    except Base64Error:
+        return key
+
+
 def mark_of(head: RequestHead) -> int:
     """What is remembered of a quiet request."""
     key = head.words[1] if head.flag(b"k") is not None else None
-    mark = echo(head.flag(b"O"), key)
+    mark = echo(head.flag(b"O"), plain(key, head.flag(b"b") is not None))
     if (head.size or 0) >= LARGE_BYTES:
         mark |= _LARGE
-    return mark | _WRONG if head.wrong else mark
+    if head.command != "MS" and head.flag(b"v") is not None:
+        mark |= _VALUE
+    doubtful = head.wrong or any(word[0] in _NEWER for word in head.flags())
+    return mark | _WRONG if doubtful else mark
 
 
 _SHOWN = {
@@ -164,33 +182,41 @@ def answers(framing: Hashable, mark: int, status: bytes, line: bytes) -> bool:
     Errors are said to quiet requests too. Most of them are about the line itself, which is known
     beforehand (`wrong`), or about storing; what remains is taken for the first.
     """
+    known = mark != _UNKNOWN
     if status in _META_STATUSES:
-        known = mark != _UNKNOWN
         wanted = mark & (2 * _ECHO - 1)
         if known and wanted != _echoed(status, line):
+            return False
+        if known and status in (b"VA", b"HD") and (status == b"VA") != bool(mark & _VALUE):
             return False
         return bool(known and wanted) or status in _SHOWN[framing]  # type: ignore[index]
     if status == b"SERVER_ERROR":
         if b"too large" in line:
-            return framing == QUIET["MS"] and (mark == _UNKNOWN or bool(mark & _LARGE))
+            return framing == QUIET["MS"] and (not known or bool(mark & _LARGE))
         return b"storing" not in line or framing == QUIET["MS"]
     if status == b"CLIENT_ERROR":
         if b"non-numeric" in line:
             return framing == QUIET["MA"]
         if b"bad data chunk" in line:
             return framing == QUIET["MS"]
-        return mark == _UNKNOWN or bool(mark & _WRONG)
+        return not known or bool(mark & _WRONG)
     return False
+
+
+def proves(mark: int) -> bool:
+    """Whether a reply that fits this mark must be that request's: it echoes something."""
+    return mark != _UNKNOWN and bool(mark & _ECHO)
 
 
 def _echoed(status: bytes, line: bytes) -> int:
     opaque = key = None
-    for word in line.split(b" ")[2 if status == b"VA" else 1 :]:
+    words = line.split(b" ")[2 if status == b"VA" else 1 :]
+    for word in words:
         if word[:1] == b"O":
             opaque = word
         elif word[:1] == b"k":
             key = word[1:]
-    return echo(opaque, key)
+    return echo(opaque, plain(key, b"b" in words))
 
 
 @dataclass(slots=True)

@@ -44,6 +44,17 @@ class Client:
             taken += data
         return taken
 
+    def until_line(self, begin: bytes, count: int) -> bytes:
+        """What comes, up to the end of the `count`th line that begins so."""
+        taken = b""
+        while True:
+            lines = taken.split(b"\r\n")[:-1]
+            if sum(line.startswith(begin) for line in lines) >= count:
+                return taken
+            data = self.socket.recv(1 << 16)
+            assert data, f"the end of the stream behind {taken[-100:]!r}"
+            taken += data
+
     def __call__(self, data: bytes) -> bytes:
         """The replies to these bytes; every command in them must be whole."""
         self.send(data + b"mn\r\n")

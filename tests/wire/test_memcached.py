@@ -330,6 +330,12 @@ QUIETLY = [
     (b"mg a v q O1;mg b v q O2;mg c v q O3;mn", b"VA 1 O2\r\n1\r\nMN\r\n", "SILENT VA SILENT MN"),
     (b"mg a q;mg b q;mn", b"HD\r\nMN\r\n", "HD SILENT MN"),
     (b"mg a q;mg b;mn", b"EN\r\nMN\r\n", "SILENT EN MN"),
+    (b"mg a q;mg b v q;mn", b"VA 1\r\n1\r\nMN\r\n", "SILENT VA MN"),
+    (b"mg a v q;mg b;mn", b"HD\r\nMN\r\n", "SILENT HD MN"),
+    # how a key comes back is up to who stored it
+    (b"mg Yg== b q k;mg a q k;mn", b"HD kb\r\nHD kYQ== b\r\nMN\r\n", "HD HD MN"),
+    # nobody can tell whose HD that is; VERSION betrays it
+    (b"mg a q;mg b;version", b"HD\r\nVERSION 1\r\n", "HD SILENT VERSION"),
     (b"mg a q k;mg b k;mn", b"HD kb\r\nMN\r\n", "SILENT HD MN"),
     (b"ms a 1 q;x;ms b 1 q O2;x;ms c 1 q;x;mn", b"NS O2\r\nMN\r\n", "SILENT NS SILENT MN"),
     (b"ms a 1 q;x;get a", b"END\r\n", "SILENT END"),
@@ -460,10 +466,11 @@ def test_marks_tell_requests_apart() -> None:
     marks = {
         memcached_session.mark_of(head)
         for head in heads(
-            b"mg a q\r\nmg a q k\r\nmg b q k\r\nmg a q O1\r\nmg a q O1 k\r\nmg a q zz\r\n"
+            b"mg a q\r\nmg a q k\r\nmg b q k\r\nmg a q O1\r\nmg a q O1 k\r\n"
+            b"mg a q v\r\nmg a q E5\r\nmg a q v zz\r\n"
         )
     }
-    assert len(marks) == 6
+    assert len(marks) == 8
 
 
 # -- modes of the connection ----------------------------------------
