@@ -3,7 +3,7 @@
 Specification: doc/protocol.txt of memcached; what it leaves open (malformed lines, noreply, the
 order of flags) is as memcached 1.6.18 does it. A request is a line, for storage commands with the
 data behind it; a reply is a line, a list of items or of lines, or a line with a value. What is
-special is told beside this file: memcached_session (quiet requests, which are answered only if
+special is told beside this file: memcached_quiet (quiet requests, which are answered only if
 there is something to say), memcached_lines (which lines are answered, and what follows them),
 memcached_requests and memcached_replies (the codecs), memcached_errors and memcached_answers
 (what the proxy says itself).
@@ -27,9 +27,10 @@ from rascal.wire.memcached_answers import (
     terminated,
 )
 from rascal.wire.memcached_errors import ERRORS, error_named
+from rascal.wire.memcached_heads import RequestHead
 from rascal.wire.memcached_replies import ReplyCodec
 from rascal.wire.memcached_requests import RequestCodec
-from rascal.wire.memcached_session import MemcachedSession, RequestHead
+from rascal.wire.memcached_session import MemcachedSession
 from rascal.wire.types import (
     COMMON_FIELDS,
     Answer,

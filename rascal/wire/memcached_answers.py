@@ -10,17 +10,9 @@ import re
 from collections.abc import Iterable
 
 from rascal.wire.memcached_errors import META_STATUS, REMOVES
+from rascal.wire.memcached_heads import DUMP, GET, KEYS, META, NOOP, STATS, RequestHead
 from rascal.wire.memcached_lines import KEY_BYTES
-from rascal.wire.memcached_session import (
-    DUMP,
-    GET,
-    KEYS,
-    META,
-    NOOP,
-    STATS,
-    MemcachedSession,
-    RequestHead,
-)
+from rascal.wire.memcached_session import MemcachedSession
 from rascal.wire.types import Answer, ErrorCall, Head
 
 CAS = b"1"

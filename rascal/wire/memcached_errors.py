@@ -8,7 +8,7 @@ connection without a word (the kind `close` does that).
 
 from __future__ import annotations
 
-from rascal.wire.memcached_session import RETRIEVAL, STORAGE
+from rascal.wire.memcached_heads import RETRIEVAL, STORAGE
 from rascal.wire.types import ErrorSpec
 
 _STORING = (*sorted(STORAGE), "MS")

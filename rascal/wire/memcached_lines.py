@@ -14,7 +14,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Hashable, Sequence
 
-from rascal.wire.memcached_session import (
+from rascal.wire.memcached_heads import (
     DUMP,
     GET,
     KEYS,

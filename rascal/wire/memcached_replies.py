@@ -8,7 +8,7 @@ r"""From server to client.
 Replies say themselves how they are framed, except for the dumps of lru_crawler. A part is an item
 or a line of a listing. What comes while no request is outstanding is a push; so are the logs of
 `watch`, which are one message without end. How the replies to quiet requests find them is told in
-memcached_session.
+memcached_quiet.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from collections.abc import Hashable, Iterator
 from typing import Literal
 
 from rascal.errors import LimitError, ProtocolError
-from rascal.wire.memcached_lines import MOST_BYTES
-from rascal.wire.memcached_session import (
+from rascal.wire.memcached_heads import (
     DUMP,
     GET,
     KEYS,
@@ -29,44 +28,25 @@ from rascal.wire.memcached_session import (
     SILENT,
     STATS,
     WATCH,
-    MemcachedSession,
     ReplyHead,
-    answers,
-    proves,
     text,
 )
+from rascal.wire.memcached_lines import MOST_BYTES
+from rascal.wire.memcached_quiet import COMPLAINTS, answers, contradicts, proves
+from rascal.wire.memcached_session import MemcachedSession
 from rascal.wire.types import HEAD_BYTES, Buffer, Codec, Ledger, Piece
 
 VIEW_BYTES = 4096
 CRLF = b"\r\n"
 
-ERRORS = frozenset((b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR"))
 _LISTED = frozenset((b"STAT", b"ITEM", b"PREFIX"))
-_ONE_LINE = ERRORS | {b"OK", b"RESET", b"END", b"EN", b"BUSY", b"BADCLASS", b"NOTSTARTED"}
+_ONE_LINE = COMPLAINTS | {b"OK", b"RESET", b"END", b"EN", b"BUSY", b"BADCLASS", b"NOTSTARTED"}
 """What answers a request for a listing in one line."""
 _QUIETLY = frozenset(QUIET.values())
 
 _ITEM = re.compile(rb"VALUE [^\x00-\x20]+ \d+ (\d{1,10})(?: \d+)? *\r?\n")
 _VALUE = re.compile(rb"VA (\d{1,10})(?: [^\r\n]*)?\r?\n")
 _FAST_LINE = re.compile(rb"(?!VALUE |VA |STAT |ITEM |PREFIX )[A-Z0-9][^\r\n]*\r\n")
-
-_META_ONLY = frozenset((b"VA", b"HD", b"EN", b"NF", b"NS", b"EX", b"ME"))
-_CLASSIC_ONLY = frozenset(
-    b"VALUE END STORED NOT_STORED EXISTS NOT_FOUND DELETED TOUCHED STAT VERSION RESET".split()
-)
-
-
-def contradicts(framing: Hashable, status: bytes) -> bool:
-    """Whether this status cannot answer a request of that framing (not `mn`)."""
-    if status == b"MN":
-        return True
-    if framing == META:
-        return status in _CLASSIC_ONLY or status.isdigit()
-    if status in _META_ONLY:
-        return framing != KEYS
-    if framing == GET:
-        return status not in (b"VALUE", b"END") and status not in ERRORS
-    return status == b"VALUE" or (status == b"END" and framing not in (STATS, DUMP))
 
 
 class ReplyCodec(Codec):
@@ -164,25 +144,58 @@ class ReplyCodec(Codec):
             self.endless = True
             self.at = size
             return Piece(data[start:], ReplyHead("WATCH", push=True))
-        if not 0x21 <= data[start] < 0x7F:
-            raise ProtocolError(f"not a status: {data[start : start + 1]!r}")
-        line = self._line(data, size)
-        if line is None:
-            return None
-        status = line.partition(b" ")[0].rstrip(b":")
         push = False
         framing: Hashable = None
         try:
             framing = self.ledger.framing()
         except LookupError:
             push = True
+        else:
+            if (framing is None or framing == GET) and not self.session.guesses:
+                piece = self._whole(data, size, framing == GET)
+                if piece is not None:
+                    return piece
+        if not 0x21 <= data[start] < 0x7F:
+            raise ProtocolError(f"not a status: {data[start : start + 1]!r}")
+        line = self._line(data, size)
+        if line is None:
+            return None
+        status = line.partition(b" ")[0].rstrip(b":")
         if not push:
             left_out = self._left_out(framing, status, line)
             if left_out is not None:
                 return left_out
             # `mn` is never refused: the error is that of a quiet request that was passed over.
-            push = framing == NOOP and self.skips and status in ERRORS
+            push = framing == NOOP and self.skips and status in COMPLAINTS
         return self._message(data, size, framing, push, status, line)
+
+    def _whole(self, data: bytes, size: int, items: bool) -> Piece | None:
+        """A reply of one line, or of one item, that is there; None: look closely."""
+        start = self.at
+        status = "END"
+        part = False
+        if not items:
+            found = _FAST_LINE.match(data, start)
+            if found is None or found.end() - start > HEAD_BYTES:
+                return None
+            stop = found.end()
+            word = found[0].partition(b" ")[0].rstrip(b":\r\n")
+            status = "NUMBER" if word.isdigit() else text(word[:64])
+        elif data.startswith(b"END\r\n", start):
+            stop = start + 5
+        else:
+            found = _ITEM.match(data, start)
+            if found is None:
+                return None
+            stop = found.end() + int(found[1]) + 7
+            if stop > size or data[stop - 7 : stop] != b"\r\nEND\r\n":
+                return None
+            status = "VALUE"
+            part = True
+        self.at = self.scan = stop
+        self.counts = True
+        self.skips = False
+        return Piece(_cut(data, start, stop), ReplyHead(status), part, True)
 
     def _left_out(self, framing: Hashable, status: bytes, line: bytes) -> Piece | None:
         """The oldest request has no answer, as this line is not it: its end. None: it is."""
@@ -191,7 +204,7 @@ class ReplyCodec(Codec):
             mark = session.next_mark()
             if not answers(framing, mark, status, line):
                 return self._silent(framing)
-            session.guesses += status in ERRORS or not proves(mark)
+            session.guesses += status in COMPLAINTS or not proves(mark)
             session.settled()
         elif framing == NOOP:
             session.guesses *= status != b"MN"
@@ -277,7 +290,7 @@ class ReplyCodec(Codec):
         stop += 2 if data[stop] == 13 else 1
         status = line.partition(b" ")[0]
         part = True
-        if line == self.until or status in ERRORS:
+        if line == self.until or status in COMPLAINTS:
             self.open = part = False
         elif self.items:
             if status != b"VALUE":

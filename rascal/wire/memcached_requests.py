@@ -18,16 +18,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from rascal.errors import LimitError, ProtocolError
+from rascal.wire.memcached_heads import GET, META, NOOP, RETRIEVAL, RequestHead, text
 from rascal.wire.memcached_lines import KEY_BYTES, read, split
-from rascal.wire.memcached_session import (
-    GET,
-    META,
-    NOOP,
-    RETRIEVAL,
-    MemcachedSession,
-    RequestHead,
-    text,
-)
+from rascal.wire.memcached_session import MemcachedSession
 from rascal.wire.types import HEAD_BYTES, Buffer, Codec, Ledger, Piece
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import re
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from fidelity import Fidelity
-from memcached_server import MEMCACHED, Client, Server, memcached, version
+from memcached_server import MEMCACHED, Client, Server, memcached, until, version
 
 from rascal.wire.memcached import PROTOCOL
 from rascal.wire.memcached_errors import ERRORS
@@ -155,15 +156,23 @@ def test_a_value_that_is_too_large_removes_the_old_one(client: Client, request_l
 
 
 def test_too_many_connections(table: Fidelity) -> None:
-    with memcached("-c", "16", "-o", "maxconns_fast") as server:
-        clients: list[Client] = []
-        real = b""
-        while not real and len(clients) < 40:
-            clients.append(server.client())
-            clients[-1].send(b"mn\r\n")
-            real = clients[-1].until(b"\r\n")
-            real = b"" if real == b"MN\r\n" else real
-        closes = clients[-1].socket.recv(1) == b""
+    with memcached("-c", "16", "-o", "maxconns_fast") as server, server.client() as first:
+
+        def counted(name: bytes) -> int:
+            found = re.search(rb"STAT %b (\d+)" % name, first(b"stats\r\n"))
+            assert found is not None
+            return int(found[1])
+
+        def seen() -> int:
+            return counted(b"total_connections") + counted(b"rejected_connections")
+
+        with contextlib.ExitStack() as stack:
+            while not counted(b"rejected_connections"):
+                before = seen()
+                last = stack.enter_context(server.client())
+                until(lambda before=before: seen() > before)  # type: ignore[misc]
+            real = last.until(b"\r\n")
+            closes = last.socket.recv(1) == b""
         table.hold(
             "too_many_connections",
             "one connection more than -c allows",
@@ -171,8 +180,6 @@ def test_too_many_connections(table: Fidelity) -> None:
             ours("too_many_connections"),
             also={"closes": (closes, ERRORS["too_many_connections"].closes)},
         )
-        for one in clients:
-            one.socket.close()
 
 
 def test_passwords(table: Fidelity, tmp_path: pathlib.Path) -> None:

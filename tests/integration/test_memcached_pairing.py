@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from memcached_server import MEMCACHED, Server, memcached
 
 from rascal.wire.memcached import PROTOCOL
-from rascal.wire.memcached_session import plain
+from rascal.wire.memcached_quiet import plain
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "wire"))
 from books import Books

@@ -8,10 +8,10 @@ import pytest
 from books import Books, bytewise
 
 from rascal.errors import LimitError, ProtocolError
-from rascal.wire import memcached_session
+from rascal.wire import memcached_quiet
 from rascal.wire.memcached import PROTOCOL
 from rascal.wire.memcached_lines import split
-from rascal.wire.memcached_session import QUIET_KEPT
+from rascal.wire.memcached_quiet import QUIET_KEPT
 from rascal.wire.types import HEAD_BYTES
 
 
@@ -464,7 +464,7 @@ def test_memory_is_bounded_by_many_quiet_requests(
 
 def test_marks_tell_requests_apart() -> None:
     marks = {
-        memcached_session.mark_of(head)
+        memcached_quiet.mark_of(head)
         for head in heads(
             b"mg a q\r\nmg a q k\r\nmg b q k\r\nmg a q O1\r\nmg a q O1 k\r\n"
             b"mg a q v\r\nmg a q E5\r\nmg a q v zz\r\n"
