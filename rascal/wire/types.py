@@ -77,7 +77,8 @@ class Piece:
     """Bytes of ONE message, in order.
 
     `data` may be a view into the bytes that were fed: it is valid until the iteration over
-    feed() has ended; whoever keeps it longer copies it. Only an end at EOF may be empty.
+    feed() has ended; whoever keeps it longer copies it. Only an end at EOF may be empty, and a
+    reply that the server left out (memcached's quiet requests): one piece, start and end.
 
     Attributes:
         start: this is the first piece of a message, and here is its head.
