@@ -239,20 +239,24 @@ def matcher(r: random.Random, protocol: WireProtocol) -> Matcher:
     """Two of the four keys; at times the reply's status; at times everything."""
     names = {field.name for field in protocol.fields}
     k = r.random()
-    if k < 0.25 or "key" not in names:
+    by_path = "path" in names
+    if k < 0.25 or not names & {"key", "path"}:
         return ALWAYS
     if k < 0.35:
         low = r.randrange(1, 6)
         return Matcher(lambda x: x.value("n") is not None and x.value("n") >= low)
-    keys: set[Any] = {"k%d" % n for n in r.sample(range(4), 2)}
-    words = frozenset(key.upper().encode() for key in keys)
-    keys |= {key.encode() for key in keys}
+    texts = tuple("k%d" % n for n in r.sample(range(4), 2))
+    words = frozenset(text.upper().encode() for text in texts)
+    prefix = "/" if by_path else ""
+    texts = tuple(prefix + text for text in texts)
+    keys: tuple[Any, Any] = (texts, tuple(text.encode() for text in texts))
+
+    def begins(value: Any) -> bool:
+        return value.startswith(keys[isinstance(value, bytes)]) if value else False
 
     def matches(x: Any) -> bool:
-        value = x.value("key")
-        if isinstance(value, tuple):
-            return any(one in keys for one in value)
-        return value in keys
+        value = x.value("path") if by_path else x.value("key")
+        return any(map(begins, value)) if isinstance(value, tuple) else begins(value)
 
     if k < 0.45 and "reply" in names:
         return Matcher(

@@ -257,3 +257,11 @@ def plain_toy(subject: object) -> bytes:
 
 def plain_redis(subject: object) -> bytes:
     return b"+replaced\r\n"
+
+
+def plain_memcached(subject: object) -> bytes:
+    return b"SERVER_ERROR replaced\r\n"
+
+
+def plain_http(subject: object) -> bytes:
+    return b"HTTP/1.1 204 No Content\r\nX-Replaced: 1\r\n\r\n"

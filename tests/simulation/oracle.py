@@ -337,17 +337,22 @@ def check_times(
 ) -> None:
     """6: no message leaves before its time, nor (with holds as the only faults) after it."""
     low = high = 0.0
-    for start, end, holds in messages:
-        first, last = when(reads, start), when(reads, end - 1)
+    for number, (start, end, holds) in enumerate(messages):
+        stop = end
+        if start == end:  # known to be silent when the next one comes
+            stop = next((one[1] for one in messages[number:] if one[1] > end), end + 1)
+        first, last = when(reads, start), when(reads, stop - 1)
         if first is None:
             return
         low = max(low, ready(first, holds))
-        left = when(writes, start)
+        left = when(writes, start) if start < end else None
         if left is not None and left < low - EPSILON:
             raise Broken(6, f"{name} at {start} left at {left}, not before {low}; came at {first}")
         if last is None:
             return
         high = max(high, ready(last, holds))
+        if start == end:
+            continue
         if exact and (left is None or left > high + EPSILON) and high < now:
             raise Broken(6, f"{name} at {start} left at {left}, due at {high}; came at {last}")
 

@@ -11,6 +11,8 @@ from typing import Any
 from rascal.wire.types import WireProtocol
 from tests.simulation import models, toy
 from tests.simulation.models import Model
+from tests.simulation.servers_http import HttpModel
+from tests.simulation.servers_memcached import MemcachedModel
 from tests.simulation.servers_redis import RedisModel
 
 
@@ -49,4 +51,6 @@ PROTOCOLS: dict[str, Spoken] = {
     "tcp": Spoken("tcp", _of("tcp"), models.TcpModel, lambda x: b""),
     "toy": Spoken("toy", toy.Toy, models.ToyModel, models.plain_toy),
     "redis": Spoken("redis", _of("redis"), RedisModel, models.plain_redis),
+    "memcached": Spoken("memcached", _of("memcached"), MemcachedModel, models.plain_memcached),
+    "http": Spoken("http", _of("http"), HttpModel, models.plain_http),
 }

@@ -116,11 +116,14 @@ class RedisModel(Model):
             return 0
         try:
             at = end + 2
-            for _ in range(int(buffer[1:end])):
+            count = int(buffer[1:end])
+            if count > 1_000_000:
+                raise ValueError
+            for _ in range(count):
                 end = buffer.find(b"\r\n", at)
                 if end < 0:
                     return 0
-                if buffer[at] != 36:
+                if buffer[at] != 36 or buffer[at + 1] == 45:
                     raise ValueError
                 at = end + 4 + int(buffer[at + 1 : end])
                 if at > len(buffer):
@@ -147,7 +150,8 @@ class RedisModel(Model):
         if not words:
             return []
         name = words[0].upper()
-        if name == b"CLIENT" and words[1].upper() == b"REPLY" and self.queue is None:
+        replies = name == b"CLIENT" and len(words) == 3 and words[1].upper() == b"REPLY"
+        if replies and self.queue is None:
             return self._reply_mode(words[2].upper())
         muted = self.mute
         if muted == "SKIP":
