@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from io import BytesIO
 from typing import Any
 
@@ -22,12 +24,12 @@ from twisted.internet.address import UNIXAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import NOT_DONE_YET, Request, Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from rascal.config.registry import Registry, installed
 from rascal.control._auth import Role, Tokens, check_host, check_origin, require
-from rascal.control._call import BODY, Call
+from rascal.control._call import BODY, JSON, Call
 from rascal.control._json import dumps
 from rascal.control._problems import CONTENT_TYPE, Problem, from_error
 from rascal.errors import RascalError, did_you_mean
@@ -41,16 +43,45 @@ were to come the connection is closed."""
 IDLE = 60
 """Seconds that a connection to the API may be silent."""
 
+MODULES = ("_proxies", "_faults", "_kinds", "_node", "_events", "_metrics")
+"""Each has routes(api), which adds its addresses."""
+
 OPEN = (b"/healthz", b"/readyz")
 """Answered to everybody, under any name: they tell nothing and probes know no names."""
 
 
 @attrs.frozen
 class Reply:
-    """An answer that is not simply 200."""
+    """An answer that is not simply 200.
+
+    Attributes:
+        data: what becomes JSON; a text of another `kind` is sent as it is.
+        status: of HTTP.
+        headers: further ones.
+        kind: the content type.
+    """
 
     data: Any
     status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    kind: str = JSON
+
+    def body(self) -> bytes:
+        """The bytes."""
+        if self.kind == JSON:
+            return dumps(self.data)
+        return self.data if isinstance(self.data, bytes) else str(self.data).encode("utf-8")
+
+
+@attrs.frozen
+class Stream:
+    """An answer without an end of its own: `begin` gets the request and writes from then on.
+
+    The status is 200 and the headers are set already; for HEAD `begin` is not called.
+    """
+
+    begin: Callable[[Any], None]
+    kind: str
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
@@ -128,7 +159,7 @@ class Api:
     def add(self, method: str, rule: str, handler: Handler, role: Role = "viewer") -> None:
         """Answer `method` on `rule` by handler(call, **names) for callers with that role."""
 
-        def answer(request: Any, **names: str) -> bytes:
+        def answer(request: Any, **names: str) -> Any:
             return self._answer(request, handler, role, names)
 
         self.rules.append(tuple(rule.strip("/").split("/")))
@@ -150,17 +181,26 @@ class Api:
 
     # ---- answers
 
-    def _answer(self, request: Any, handler: Handler, role: Role, names: dict[str, str]) -> bytes:
+    def _answer(self, request: Any, handler: Handler, role: Role, names: dict[str, str]) -> Any:
         try:
             require(request.role, role)
             found = handler(Call(self.node, self.registry, request, request.role), **names)
+            if isinstance(found, Stream):
+                return self._stream(request, found)
             reply = found if isinstance(found, Reply) else Reply(found)
-            body = dumps(reply.data)
+            body = reply.body()
         except RascalError as error:
             return tell(request, from_error(error))
         except Exception:
             return tell(request, our_mistake(request))
-        return send(request, reply.status, "application/json", body, reply.headers)
+        return send(request, reply.status, reply.kind, body, reply.headers)
+
+    def _stream(self, request: Any, stream: Stream) -> Any:
+        say(request, 200, stream.kind, stream.headers)
+        if request.method == b"HEAD":
+            return b""
+        stream.begin(request)
+        return NOT_DONE_YET
 
     def _not_routed(self, request: Any, failure: Failure) -> bytes:
         error = failure.value
@@ -226,14 +266,19 @@ def send(
     request: Any, status: int, kind: str, body: bytes, headers: Mapping[str, str] | None = None
 ) -> bytes:
     """Set what is to be said of an answer and return its body."""
+    say(request, status, kind, headers)
+    request.setHeader(b"content-length", b"%d" % len(body))
+    return body
+
+
+def say(request: Any, status: int, kind: str, headers: Mapping[str, str] | None = None) -> None:
+    """Set status and headers."""
     request.setResponseCode(status)
     for name, value in (headers or {}).items():
         request.setHeader(name, value)
     request.setHeader(b"content-type", kind.encode("ascii"))
-    request.setHeader(b"content-length", b"%d" % len(body))
     request.setHeader(b"cache-control", b"no-store")
     request.setHeader(b"x-content-type-options", b"nosniff")
-    return body
 
 
 def tell(request: Any, problem: Problem) -> bytes:
@@ -265,11 +310,10 @@ def _shown(text: Any) -> str:
 
 def make_api(node: Any, registry: Registry | None = None) -> Api:
     """The API of a node with all its routes."""
-    from rascal.control import _faults, _kinds, _node, _proxies
-
     api = Api(node, registry or installed())
-    for module in (_proxies, _faults, _kinds, _node):
-        module.routes(api)
+    for name in MODULES:
+        if find_spec(f"rascal.control.{name}"):
+            import_module(f"rascal.control.{name}").routes(api)
     return api
 
 
