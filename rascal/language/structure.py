@@ -410,7 +410,13 @@ def _list_rules(type_: str, found: tuple[Any, ...], pointer: str) -> Any:
     if not found:
         _refuse(f"the {type_} is empty", pointer, (), "value-missing")
     if type_ == "roulette":
-        check_shares(found)
+        try:
+            check_shares(found)
+        except LanguageError as error:
+            if error.pointer is not None:
+                raise
+            place = next(n for n, phrase in enumerate(found) if phrase.source == error.text)
+            raise error.under(f"{pointer}/{place}") from None
     if type_ == "profile" and (problem := profile_problem(found)):
         _refuse(problem[0], f"{pointer}/{problem[1]}")
     return found

@@ -244,3 +244,10 @@ def test_plain_values_and_defaults() -> None:
     assert isinstance(plain(size), int)
     assert plain(parse("throughput", "10Mbit/s")) == 1_250_000.0
     assert plain(parse("probability", "20%")) == 0.2
+
+
+def test_a_share_that_is_missing_is_found_in_its_place() -> None:
+    with pytest.raises(LanguageError) as caught:
+        from_json("roulette", ["10% hang", "hang"], kinds={"hang": OptionTable()}, pointer="/x")
+    assert caught.value.pointer == "/x/1"
+    assert "each fault of a roulette has its share" in caught.value.message
