@@ -10,9 +10,13 @@ STMT_BULK_EXECUTE. STMT_PREPARE runs nothing and has `sql` only: match command=S
 TLS and compression hide messages. `negotiate` (on unless said otherwise) takes both out of the
 greeting, so that clients do without; a client that insists on TLS says so and leaves (MariaDB's
 from 11.4 on do unless told not to verify). Passwords are then asked for as on any connection
-without TLS: by a scramble, for caching_sha2_password at times through the server's RSA key. With
-`negotiate = no` the connection of a client that chooses either is relayed as bytes from there on,
-which is noted.
+without TLS: by a scramble, for caching_sha2_password at times through the server's RSA key. Two
+clients must be told to use neither: mysql-connector-python compresses whether it was offered or
+not, and MariaDB's library then sends a caching_sha2_password in clear.
+
+Where the client chooses TLS or compression all the same, or with `negotiate = no`, the connection
+is relayed as bytes from there on, which is noted (the codec raises ProtocolError between two
+messages, with nothing owed).
 
 Modules beside this one: mysql_packets (framing), mysql_session (facts and heads), mysql_requests
 and mysql_replies (codecs), mysql_arguments, mysql_sql, mysql_errors (catalogue), mysql_answers

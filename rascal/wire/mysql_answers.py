@@ -107,7 +107,9 @@ def reply_seq(session: MySQLSession, head: Head) -> int:
 def error_answer(session: MySQLSession, head: Head, call: ErrorCall) -> Answer:
     """An error, and a ROLLBACK where the server would have rolled back."""
     seq = reply_seq(session, head)
-    if call.spec.name == "idle_timeout":  # it was sent before the request came
+    if (
+        call.spec.name == "idle_timeout" and head.command not in LOGS_IN
+    ):  # it was sent before the request came
         seq = 0
     reply = error_packet(session, head, seq, call)
     upstream: tuple[tuple[Head, bytes], ...] = ()

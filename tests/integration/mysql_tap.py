@@ -59,6 +59,7 @@ class Tap:
         self.sessions: list[Session] = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
+        self.sockets: list[socket.socket] = []
         self.running = True
         self.threads = [threading.Thread(target=self._accept, daemon=True)]
         self.threads[0].start()
@@ -74,6 +75,8 @@ class Tap:
         end = time.monotonic() + 10
         for thread in self.threads:
             thread.join(max(0.0, end - time.monotonic()))
+        for one in self.sockets:
+            one.close()
 
     def _accept(self) -> None:
         while self.running:
@@ -82,6 +85,7 @@ class Tap:
                 client.close()
                 return
             server = socket.create_connection(("127.0.0.1", self.upstream))
+            self.sockets += (client, server)
             session = Session(**self.options)
             self.sessions.append(session)
             for way, source, target in (("up", client, server), ("down", server, client)):
