@@ -31,7 +31,7 @@ def main() -> int:
     """Measure and report."""
     options = parser().parse_args()
     rounds = options.rounds or (2 if options.short else 5)
-    seconds = options.seconds or (0.3 if options.short else 2.0)
+    seconds = options.seconds or (0.2 if options.short else 2.0)
     pin = pins(options.pin)
     here = machine()
     print(f"{here['cpu']}, {here['cores']} cores, {here['system']}, TCP {here['congestion']}")
@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description="What Rascal costs, beside its rivals.")
     made.add_argument("--short", action="store_true", help="under a minute, fewer cases and lanes")
     made.add_argument("--rounds", type=int, help="rounds (5; short: 2)")
-    made.add_argument("--seconds", type=float, help="of each measurement (2; short: 0.3)")
+    made.add_argument("--seconds", type=float, help="of each measurement (2; short: 0.2)")
     made.add_argument("--only", help="cases whose name holds this text")
     made.add_argument("--lanes", type=lambda text: text.split(","), help="only these lanes")
     made.add_argument("--json", type=Path, help="where the figures go")
@@ -124,7 +124,8 @@ def _lanes_of(case: Case, lanes: dict[str, Lane], short: bool) -> list[str]:
         return usual
     if case.lanes[0] == "*":
         return [*usual, *(name for name in case.lanes[1:] if name in lanes)]
-    return [name for name in lanes if name in case.lanes and (name in usual or name == "splice")]
+    extra = () if short else ("splice",)
+    return [name for name in lanes if name in case.lanes and (name in usual or name in extra)]
 
 
 if __name__ == "__main__":
