@@ -3,9 +3,9 @@
     python docs/generate.py            write
     python docs/generate.py --check    say what is not current; status 1 if anything is
 
-Whole pages: kinds/*.md, protocols/*.md, recipes.md, fidelity.md (from fidelity/*.json). In pages
-that are written by hand, what stands between `<!-- begin NAME -->` and `<!-- end -->` is filled in.
-Examples come from examples.json; a test reads every one of them.
+Whole pages: kinds/*.md, protocols/*.md, recipes.md, fidelity.md (from fidelity/*.json), seen.md
+(from seen/*.json). In pages that are written by hand, what stands between `<!-- begin NAME -->` and
+`<!-- end -->` is filled in. Examples come from examples.json; a test reads every one of them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from rascal.config.describe import (
     moments,
     protocol_facts,
     range_text,
+    recipe_facts,
     table_facts,
     type_text,
 )
@@ -262,34 +263,50 @@ def _errors(protocol: Any, errors: Mapping[str, Any]) -> str:
 
 def recipe_page() -> str:
     """All recipes on one page."""
-    from rascal.faults import recipes as module
+    from rascal.faults.recipes import RECIPES
 
-    registry = installed()
     parts = [
-        "# Recipes\n\nA recipe is a named set of faults that imitates one incident: "
-        "`recipe NAME`, with its options and the clauses `on`, `from`, `until`, `for`, `name`.\n"
+        "# Recipes\n\nA recipe is a named set of faults that imitates one incident, written in the "
+        "language: `recipe NAME`, with its options and the clauses `on`, `from`, `until`, `for`, "
+        "`name`. `rascal recipes` lists them.\n"
     ]
-    found: Mapping[str, Any] = module.RECIPES
-    for name, options in registry.recipes.items():
-        recipe = found.get(name)
-        summary = getattr(recipe, "summary", "") or prose(getattr(recipe, "__doc__", ""))
-        parts.append(f"## {name}\n\n{summary}\n".replace("\n\n\n", "\n\n"))
-        parts.append(_recipe_facts(recipe))
-        parts.append(options_table(table_facts(options)))
-    if not registry.recipes:
-        parts.append("There are none in this installation.\n")
+    for name, recipe in RECIPES.items():
+        facts = recipe_facts(recipe)
+        parts.append(f"## {name}\n\n{facts['summary']} {facts['imitates']}\n")
+        parts.append(options_table(facts["options"]) if facts["options"] else "")
+        rows = [
+            (protocol, code(label), code(sentence))
+            for protocol, sentences in facts["faults"].items()
+            for label, sentence in sentences.items()
+        ]
+        parts.append(table(("on", "part", "with the defaults"), rows))
     return NOTE + "\n".join(part for part in parts if part)
 
 
-def _recipe_facts(recipe: Any) -> str:
-    """What a recipe says of itself beside its options, where it does."""
-    rows = []
-    for name in ("faithful", "protocols", "parts"):
-        value = getattr(recipe, name, None)
-        if not value or callable(value):
-            continue
-        rows.append(value if isinstance(value, str) else f"{name}: {', '.join(map(str, value))}")
-    return "\n\n".join(rows) + "\n" if rows else ""
+def seen_page() -> str:
+    """What real client libraries saw, from the files that the integration tests write."""
+    parts = [
+        "# What clients see\n\nEach fault was installed in front of a real server, a real client "
+        "library sent a request through it, and this is what the application got. The tests that "
+        "do so write the tables. *Usable*: whether the same connection went on afterwards, or the "
+        "client's pool made one anew, as it would have with the real server.\n"
+    ]
+    for path in sorted((DOCS / "seen").glob("*.json")):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        protocol = installed().protocols.get(path.stem)
+        parts.append(f"## {protocol.title if protocol else path.stem}\n")
+        parts.append(
+            table(
+                ("client", "fault", "what it saw", "usable"),
+                [
+                    (cell(row["client"]), code(row["sentence"]), cell(row["saw"]), row["usable"])
+                    for row in rows
+                ],
+            )
+        )
+    if len(parts) == 1:
+        parts.append("Nothing has been written yet.\n")
+    return NOTE + "\n".join(parts)
 
 
 def fidelity_page() -> str:
@@ -301,40 +318,51 @@ def fidelity_page() -> str:
     ]
     for path in sorted((DOCS / "fidelity").glob("*.json")):
         data = json.loads(path.read_text(encoding="utf-8"))
-        rows = (
-            data
-            if isinstance(data, list)
-            else next((value for value in data.values() if isinstance(value, list)), [])
-        )
-        facts = {} if isinstance(data, list) else data
-        title = str(facts.get("title") or facts.get("protocol") or path.stem)
-        parts.append(f"## {title}\n")
-        told = [f"{key}: {value}" for key, value in facts.items() if isinstance(value, str | int)]
-        told = [one for one in told if not one.startswith(("title:", "protocol:"))]
-        if told:
-            parts.append("; ".join(told) + "\n")
-        parts.append(_any_table(rows))
+        rows = data if isinstance(data, list) else data["compared"]
+        protocol = installed().protocols.get(path.stem)
+        parts.append(f"## {protocol.title if protocol else path.stem}\n")
+        for server in sorted({str(row.get("server", "")) for row in rows}):
+            mine = [row for row in rows if str(row.get("server", "")) == server]
+            parts.append(f"### {server}\n\n{len(mine)} compared.\n\n{_compared(mine)}")
     if len(parts) == 1:
         parts.append("Nothing has been written yet.\n")
     return NOTE + "\n".join(parts)
 
 
-def _any_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    columns: list[str] = []
+LONGEST = 160
+"""Characters of captured bytes that the table shows."""
+
+
+def _compared(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One table; rows that say the same are one."""
+    lines: dict[tuple[str, ...], None] = {}
+    columns = [name for name in ("error", "provoked", "request") if any(name in r for r in rows)]
+    facts = [name for row in rows for name in row if name not in _KNOWN]
+    columns += dict.fromkeys(facts)
+    if any("real" in row for row in rows):
+        columns += ["real", "equal", "differs"]
     for row in rows:
-        columns += [key for key in row if key not in columns]
-    return table(
-        [column.replace("_", " ") for column in columns],
-        [[_value(row.get(column)) for column in columns] for row in rows],
-    )
+        lines[tuple(_value(name, row.get(name)) for name in columns)] = None
+    titles = [_TITLES.get(name, name.replace("_", " ")) for name in columns]
+    return table(titles, list(lines))
 
 
-def _value(value: Any) -> str:
+_KNOWN = {
+    *("protocol", "server", "error", "provoked", "request"),
+    *("real", "injected", "equal", "differs"),
+}
+_TITLES = {"provoked": "provoked by", "real": "the server says", "equal": "equal"}
+
+
+def _value(name: str, value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "**no**"
+        return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return cell(", ".join(map(str, value)))
-    return "" if value is None else cell(str(value))
+        return cell(", ".join(map(str, value))) or "–"
+    text = "" if value is None else str(value)
+    if name in ("error", "real") and text and not text.startswith("("):
+        return code(text if len(text) <= LONGEST else f"{text[:LONGEST]}…")
+    return cell(text)
 
 
 # ---- blocks in pages that are written by hand
@@ -388,6 +416,7 @@ def pages() -> Pages:
     made.update(protocol_pages())
     made["recipes.md"] = recipe_page()
     made["fidelity.md"] = fidelity_page()
+    made["seen.md"] = seen_page()
     known = blocks()
     for path in sorted(DOCS.glob("*.md")):
         if path.name not in made:

@@ -11,6 +11,7 @@ COMMANDS = {
     "check": "Read a proxies.ini and say what is wrong with it.",
     "kinds": "List the kinds of faults, or explain one.",
     "protocols": "List the protocols, or explain one.",
+    "recipes": "List the recipes of incidents, or explain one.",
     "demo": "Watch six failures between real clients and real servers.",
 }
 """Name of the command = name of its module, and its line in the list."""

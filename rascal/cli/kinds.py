@@ -16,7 +16,7 @@ from rascal.cli.output import as_json, cannot, heading, paragraph, say, table
 def kinds(kind: str | None, protocol: str | None, json_: bool) -> None:
     """List the kinds of faults, or explain KIND: options, moments, and how faithful it is."""
     from rascal.config import installed
-    from rascal.config.describe import all_kinds, kind_facts, named, recipe_facts
+    from rascal.config.describe import all_kinds, kind_facts, named
 
     registry = installed()
     with cannot():
@@ -38,10 +38,6 @@ def kinds(kind: str | None, protocol: str | None, json_: bool) -> None:
         ("KIND", "STRIKES", "WHAT IT DOES"),
         [(name, _strikes(one), one["summary"]) for name, one in listing.items()],
     )
-    recipes = recipe_facts(registry)
-    if recipes and not spoken:
-        say()
-        paragraph(f"Recipes (recipe NAME): {', '.join(recipes)}.")
 
 
 def _explain(facts: dict[str, Any], protocol: Any) -> None:

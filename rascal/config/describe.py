@@ -11,6 +11,7 @@ from typing import Any
 
 from rascal.config.registry import Registry
 from rascal.errors import ConfigError, did_you_mean, listed
+from rascal.faults.recipes import Recipe
 from rascal.faults.types import Kind
 from rascal.options import Option, OptionTable
 from rascal.units import UNITS, plain_text
@@ -127,9 +128,15 @@ def field_facts(field: Field) -> dict[str, Any]:
     return facts | {"ignores_case": field.folded, "help": field.help}
 
 
-def recipe_facts(registry: Registry) -> dict[str, Any]:
-    """All recipes and their options."""
-    return {name: table_facts(table) for name, table in registry.recipes.items()}
+def recipe_facts(recipe: Recipe) -> dict[str, Any]:
+    """One recipe: what it imitates, its options, its faults on each protocol by default."""
+    return {
+        "name": recipe.name,
+        "summary": recipe.summary,
+        "imitates": recipe.imitates,
+        "options": table_facts(recipe.options),
+        "faults": {protocol: dict(recipe.sentences(protocol)) for protocol in recipe.parts},
+    }
 
 
 def range_text(facts: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from rascal import __version__
 from rascal.cli.app import COMMANDS, rascal
 from rascal.config import installed
 from rascal.config.describe import all_kinds
+from rascal.faults.recipes import RECIPES
 
 Run = Callable[..., Result]
 
@@ -188,6 +189,33 @@ def test_json_of_protocols(run: Run) -> None:
     assert json.loads(run("protocols", "--json").output)["redis"] == facts
 
 
+# ---- recipes
+
+
+def test_every_recipe_is_listed_and_explained(run: Run) -> None:
+    listing = run("recipes")
+    assert listing.exit_code == 0
+    assert RECIPES
+    for name, recipe in RECIPES.items():
+        assert f"\n{name} " in listing.output
+        one = run("recipes", name)
+        assert one.exit_code == 0
+        words = " ".join(one.output.split())
+        assert recipe.summary in words
+        assert recipe.imitates in words
+        for protocol in recipe.parts:
+            for label, _ in recipe.sentences(protocol):
+                assert label in words
+        for option in recipe.options:
+            assert f"\n{option} " in one.output
+
+
+def test_json_of_recipes(run: Run) -> None:
+    facts = json.loads(run("recipes", "commit-lost", "--json").output)
+    assert any("lose_reply" in sentence for sentence in facts["faults"]["mysql"].values())
+    assert json.loads(run("recipes", "--json").output)["commit-lost"] == facts
+
+
 # ---- names that there are not
 
 
@@ -197,6 +225,7 @@ def test_json_of_protocols(run: Run) -> None:
         (["kinds", "dealy"], "there is no kind 'dealy'; kinds: "),
         (["kinds", "-p", "reddis"], "there is no protocol 'reddis'; protocols: tcp, "),
         (["protocols", "reddis"], "Did you mean 'redis'?"),
+        (["recipes", "cold-cash"], "there is no recipe 'cold-cash'; recipes: "),
         (["protocls"], "there is no command 'protocls'; commands: check, kinds, "),
         (["check", "--quiet"], "No such option"),
     ],

@@ -41,6 +41,7 @@ def test_a_difference_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
     shutil.copytree(DOCS, tmp_path / "docs")
     monkeypatch.setattr(generate, "DOCS", tmp_path / "docs")
+    generate.write()
     (tmp_path / "docs/kinds/nothing.md").write_text("left over")
     page = tmp_path / "docs/kinds/delay.md"
     page.write_text(page.read_text() + "by hand")
