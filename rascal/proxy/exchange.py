@@ -132,9 +132,9 @@ class Exchange:
         while strikes:
             strikes.pop().done()
         if self.trackers:
-            reply = (
-                bytes(self.captured) if self.captured is not None and self.outcome == "ok" else None
-            )
+            # what the upstream said, whole, though the client may have got another
+            whole = outcome == "ok" and self.outcome in ("ok", "replaced")
+            reply = bytes(self.captured) if whole and self.captured is not None else None
             trackers, self.trackers = self.trackers, []
             for fault, strike in trackers:
                 connection.gate.tell_finished(fault, strike, self, reply)

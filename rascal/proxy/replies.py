@@ -139,6 +139,8 @@ class ReplyRelay(Relay):
             x.reply_size += len(data)
             x.capture(data)
             x.parts += part
+        elif x.outcome == "replaced":
+            x.capture(data)
         if end:
             self.ends(x)
         return None
@@ -171,7 +173,6 @@ class ReplyRelay(Relay):
                 else:
                     strike.fire()
                     x.cut = True
-                    x.captured = None
                     x.outcome = "replaced"
                     self.put(answer.reply)
                     strike.done()
