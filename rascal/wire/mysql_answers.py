@@ -35,7 +35,7 @@ from rascal.wire.mysql_packets import (
     packet,
     text,
 )
-from rascal.wire.mysql_replies import DEFS, IDLE, ROWS, ReplyCodec
+from rascal.wire.mysql_replies import DEFS, ReplyCodec
 from rascal.wire.mysql_session import LOGS_IN, RUNS, MySQLSession, RequestHead
 from rascal.wire.mysql_sql import first_table
 from rascal.wire.types import Answer, ErrorCall, Head, Ledger
@@ -50,6 +50,8 @@ _UNREPLACED = frozenset(
     ("BEGIN", "START", "COMMIT", "ROLLBACK", "USE", "SET", "PREPARE", "EXECUTE", "DEALLOCATE")
 ) | {"LOAD", "LOCK", "UNLOCK", "XA"}
 """Statements whose effect the client relies on: a made-up OK would part the two sides."""
+ROWED = RUNS | {"STMT_FETCH", "PROCESS_INFO"}
+"""Commands whose replies may have rows."""
 _PLACE = re.compile(r"\{(\w+)\}")
 
 # -- errors ----------------------------------------
@@ -116,14 +118,15 @@ def error_answer(session: MySQLSession, head: Head, call: ErrorCall) -> Answer:
     if call.spec.rolls_back and session.in_transaction and head.command not in LOGS_IN:
         upstream = (rollback(session),)
         session.status &= ~IN_TRANSACTION
-    closes = call.spec.closes or head.command == "CONNECT" or head.command in LOGS_IN
+    # A file that is answered instead leaves the server waiting for the rest of it.
+    closes = call.spec.closes or head.command in LOGS_IN or head.command in ("CONNECT", "INFILE")
     return Answer(reply, upstream, closes)
 
 
 def rollback(session: MySQLSession) -> tuple[Head, bytes]:
     """The proxy's own request."""
     attributes = b"\0\1" if session.has(QUERY_ATTRIBUTES) else b""
-    head = RequestHead("QUERY", asked=False, sql=b"ROLLBACK")
+    head = RequestHead("QUERY", asked=False, sql=b"ROLLBACK", effect=True)
     return head, packet(0, b"\x03" + attributes + head.sql)
 
 
@@ -131,7 +134,7 @@ def terminated(
     session: MySQLSession, head: Head, mark: int, call: ErrorCall | None
 ) -> bytes | None:
     """The end of a result that stands between two rows."""
-    if head.command not in (*RUNS, "STMT_FETCH", "PROCESS_INFO") and not _streams(head):
+    if head.command not in ROWED and head.framing != "stream":
         return None
     if call is not None:
         return error_packet(session, head, mark, call)
@@ -141,10 +144,6 @@ def terminated(
     else:
         status &= ~CURSOR_EXISTS
     return packet(mark, _end(session, status))
-
-
-def _streams(head: Head) -> bool:
-    return head.framing == "stream"
 
 
 def _end(session: MySQLSession, status: int) -> bytes:
@@ -232,21 +231,22 @@ def _packets(session: MySQLSession, head: Head, reply: bytes) -> list[tuple[byte
                 return None
             before = codec.state
             whole = reply[at : at + 4 + length]
-            for _ in codec.feed(whole):
-                pass
+            pieces = list(codec.feed(whole))
             payload = whole[4:]
+            at += 4 + length
             what = "other"
             if payload[:1] == b"\xff":
                 what = "error"
-            elif before == ROWS and codec.state == ROWS:
+            elif any(piece.part for piece in pieces):
                 what = "row"
-            elif before != DEFS and codec.state != DEFS and payload[:1] in (b"\0", b"\xfe"):
+            elif before != DEFS and payload[:1] in (b"\0", b"\xfe"):
                 what = "status"
             found.append((payload, what))
-            at += 4 + length
+            if any(piece.end for piece in pieces) != (at == len(reply)):
+                return None
     except ProtocolError:
         return None
-    return found if at == len(reply) and codec.state == IDLE and found else None
+    return found if at == len(reply) and found else None
 
 
 def _numbered(session: MySQLSession, head: Head, bodies: list[bytes]) -> bytes:
@@ -256,6 +256,8 @@ def _numbered(session: MySQLSession, head: Head, bodies: list[bytes]) -> bytes:
 
 def emptied(session: MySQLSession, head: Head, reply: bytes) -> bytes | None:
     """The real reply without its rows; None where it has none."""
+    if head.command not in ROWED:
+        return None
     packets = _packets(session, head, reply)
     if packets is None or not any(what == "row" for _, what in packets):
         return None

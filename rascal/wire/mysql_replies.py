@@ -85,10 +85,13 @@ class ReplyCodec(PacketCodec):
         size = len(view)
         try:
             while self.at < size:
-                if self.state >= DEFS and not (self.left or self.more):
-                    self._pass_over(view, size)
-                    if self.at == size:
-                        break
+                if not (self.left or self.more):
+                    if self.state >= DEFS:
+                        self._pass_over(view, size)
+                        if self.at == size:
+                            break
+                    if not self.left and self._plain(view, size):
+                        continue
                 piece = self._next(view, size)
                 if piece is None:
                     break
@@ -125,6 +128,63 @@ class ReplyCodec(PacketCodec):
         self.at = at
         if count > 0:
             self.defs = left + 1
+
+    def _plain(self, view: Any, size: int) -> bool:
+        """Take a whole packet that says nothing new, as _packet would: an OK, a column count, the
+        end of rows. False: it is none of these."""
+        at = self.at
+        if size - at < 5:
+            return False
+        word: int = WORD.unpack_from(view, at)[0]
+        end = at + 4 + (word & FULL)
+        if end > size:
+            return False
+        length, seq, first, state = word & FULL, word >> 24, view[at + 4], self.state
+        session = self.session
+        if state == IDLE and length == 1 and 0 < first < 0xFB and self._plainly_due():
+            if session.capabilities & (OPTIONAL_METADATA | CACHE_METADATA):
+                return False
+            self.defs, self.state = first, DEFS
+            self.framing, self.prepares, self.parts, self.later = None, False, True, []
+            self.counts = self.open = True
+            self.last = False
+        elif length in (5, 7) and (first == 0xFE or not first):
+            if length == 7 and (view[at + 5] > 0xFA or view[at + 6] > 0xFA):
+                return False
+            status = view[at + 7] | view[at + 8] << 8
+            if status & (STATE_CHANGED | MORE_RESULTS | CURSOR_EXISTS):
+                return False
+            if state == IDLE:
+                if first or length == 5 or not self._plainly_due():
+                    return False
+                self.counts = True
+            elif not first or seq != self.seq:
+                return False
+            elif state == DEFS_END and not (self.later or self.prepares):
+                self.state = ROWS
+            elif state != ROWS:
+                return False
+            session.status = status
+            if state != DEFS_END:
+                self._end()
+                self.open = False
+                if self.counts:
+                    self.ledger.replied()
+        else:
+            return False
+        self.at = end
+        self.seq = (seq + 1) & 255
+        return True
+
+    def _plainly_due(self) -> bool:
+        """What comes next is the reply to an ordinary command."""
+        session = self.session
+        if session.phase != "commands" or session.blind:
+            return False
+        try:
+            return self.ledger.framing() is None
+        except LookupError:
+            return False
 
     # -- a packet ----------------------------------------
     def _next(self, view: Any, size: int) -> Piece | None:

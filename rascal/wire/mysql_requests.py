@@ -130,7 +130,7 @@ class RequestCodec(PacketCodec):
                     if word < 4 or data[begin]:
                         break
                     begin += 2
-                if changes_session(bytes(data[begin : min(begin + HEAD_BYTES, at + 4 + word)])):
+                if changes_session(data, begin, min(begin + HEAD_BYTES, at + 4 + word)):
                     break
                 request(self._query)
                 session.progress = 0
@@ -252,7 +252,8 @@ class RequestCodec(PacketCodec):
             if session.has(QUERY_ATTRIBUTES):
                 begin = behind_attributes(payload)
             head.sql = payload[begin:]
-            used = used_database(head.sql)
+            head.effect = changes_session(payload, begin, len(payload))
+            used = used_database(head.sql) if head.effect else None
             if used is not None:
                 head.framing = ("database", used)
         elif name == "STMT_PREPARE":

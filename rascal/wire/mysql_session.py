@@ -68,6 +68,8 @@ class RequestHead(Head):
     payload: bytes = b""
     capabilities: Capabilities = 0
     types: int = 0
+    effect: bool = False
+    """Its SQL may change the database or the transaction."""
     plain: bool = True
     """Its execution can be told from another by its bytes: no cursor, no long data."""
 
@@ -171,6 +173,8 @@ class MySQLSession(Session):
         """The server will see this request."""
         command = head.command
         if command == "QUERY":
+            if not head.effect:
+                return
             word = keyword(head.sql)
             if word in ("BEGIN", "START"):
                 self.status |= IN_TRANSACTION

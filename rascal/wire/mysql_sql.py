@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from rascal.wire.types import Buffer
+
 _SKIP = re.compile(
     rb"(?:[\s(;]+"
     rb"|--(?=[\s\x00-\x1f]|\Z)[^\n]*\n?"
@@ -24,7 +26,7 @@ _TABLE = re.compile(
     r"((?:`[^`]+`|[\w$]+)(?:\s*\.\s*(?:`[^`]+`|[\w$]+))?)",
     re.IGNORECASE,
 )
-_EFFECT = re.compile(rb"(?:USE|BEGIN|START|COMMIT|ROLLBACK)\b", re.IGNORECASE)
+_EFFECT = re.compile(_SKIP.pattern + rb"(?:USE|BEGIN|START|COMMIT|ROLLBACK)\b", re.IGNORECASE)
 
 
 def keyword(sql: bytes) -> str:
@@ -34,10 +36,9 @@ def keyword(sql: bytes) -> str:
     return found[0].decode("ascii").upper() if found else ""
 
 
-def changes_session(sql: bytes) -> bool:
-    """Whether the statement may change the database or the transaction: quick to say no."""
-    skipped = _SKIP.match(sql)
-    return _EFFECT.match(sql, skipped.end() if skipped else 0) is not None
+def changes_session(sql: Buffer, at: int, end: int) -> bool:
+    """Whether the statement at `at` may change the database or the transaction: quick, no copy."""
+    return _EFFECT.match(sql, at, end) is not None
 
 
 def used_database(sql: bytes) -> bytes | None:

@@ -262,8 +262,8 @@ def test_what_changes_a_session() -> None:
     assert used_database(b"/* x */ use `a``b` ;") == b"a`b"
     assert used_database(b"USE shop;") == b"shop"
     assert used_database(b"USER()") is None
-    assert changes_session(b" -- x\n begin")
-    assert not changes_session(b"SELECT 'use'")
+    assert changes_session(b" -- x\n begin", 0, 13)
+    assert not changes_session(b"SELECT 'use'", 0, 12)
     assert first_table("INSERT IGNORE INTO `shop` . `t` VALUES (1)") == ("shop", "t")
     assert first_table("select * from orders o") == ("", "orders")
     assert first_table("SELECT 1") == ("", "")
@@ -799,6 +799,14 @@ def test_errors_at_login_close() -> None:
     assert b"#28000Access denied for user 'joe'@'localhost'" in answer.reply
 
 
+def test_a_file_that_is_answered_closes() -> None:
+    these = logged_in()
+    these.up(query("LOAD DATA LOCAL INFILE 'x' INTO TABLE t"))
+    these.down(packet(1, b"\xfb/tmp/x"))
+    these.up(packet(2, b"line\n"))
+    assert PROTOCOL.answer(these.session, last(these), call("killed_query")).close
+
+
 def test_a_deadlock_rolls_back_upstream() -> None:
     for flags in (0, wire.QUERY_ATTRIBUTES):
         these = logged_in(flags)
@@ -941,6 +949,32 @@ def test_real_sessions_pair(name: str) -> None:
     assert [(m.head, m.data, m.parts) for m in wise.replies] == [
         (m.head, m.data, m.parts) for m in these.replies
     ]
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_real_replies_emptied_and_rendered_anew(name: str) -> None:
+    these = replay(Books(PROTOCOL), CAPTURES[name])
+    asked = [m for m in these.requests if m.head.replies]
+    answers = [m for m in these.replies if not (m.head.push or m.head.interim)][1:]
+    for request, reply in zip(asked, answers, strict=True):
+        head = request.head
+        again = PROTOCOL.rerender(these.session, head, reply.data)
+        if head.identity() is not None and head.command == "QUERY":
+            assert again is not None
+            assert len(again) == len(reply.data)
+        nothing = PROTOCOL.emptied(these.session, head, reply.data)
+        rows = reply.parts and head.command != "BINLOG_DUMP"
+        assert (nothing is None) == (not rows)
+        for data, parts in ((again, len(reply.parts)), (nothing, 0)):
+            if data is None:
+                continue
+            client = Books(PROTOCOL, greeting=False)
+            client.session.phase, client.session.offered = "commands", 1
+            client.session.capabilities = these.session.capabilities
+            client.request(Head(head.command, framing=head.framing))
+            (message,) = client.down(data)
+            assert message.ended
+            assert len(message.parts) == parts
 
 
 @settings(max_examples=60, deadline=None)
