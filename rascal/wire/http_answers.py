@@ -33,6 +33,7 @@ DROP_BYTES = 1024 * 1024
 REDIRECTS = (301, 302, 303, 307, 308)
 
 _CONNECTION = re.compile(rb"\r?\n(?i:connection|keep-alive|proxy-connection):[^\r\n]*+")
+_BLANK = re.compile(rb"\r?\n\r?\n\Z")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
@@ -205,7 +206,7 @@ def rerendered(head: RequestHead, kept: bytes) -> bytes | None:
         return None
     facts = facts_of(raw, minor)
     body = kept[found.end() :]
-    lines = _CONNECTION.sub(b"", raw[: -4 if raw.endswith(b"\r\n\r\n") else -2])
+    lines = _CONNECTION.sub(b"", _BLANK.sub(b"", raw))
     lines += b"\r\nConnection: " + (b"close" if must_close(head) else b"keep-alive")
     unframed = not facts.coded and facts.size < 0 and status not in (204, 304)
     if unframed and head.command != "HEAD":
