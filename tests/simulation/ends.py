@@ -159,6 +159,8 @@ class MemoryEnd(End):
             tape.wrote(self, data, self.total)
             self.total += len(data)
             self.writes.append((self.total, self.reactor.now()))  # type: ignore[attr-defined]
+        elif self._mute:
+            tape.dropped()
         super().write(data)
 
     def turn_read(self, chunk: int) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rascal.faults.types import Hold, StreamHold
+from rascal.faults.types import Hold, Refuse, StreamHold
 from rascal.faults.matching import ALWAYS
 from tests.simulation import oracle
 from tests.simulation.oracle import Broken, by_request, check_choice, check_counters
@@ -34,7 +34,10 @@ def check(site: Site, tape: Tape, now: float, final: bool) -> None:
         ended = broken or (bool(fired) and oracle.may_end(site, fired)) or not _alive(site)
         if not fired and not broken and final and site.server is not None:
             ended = False
-        oracle.check_raw(bytes(site.said), bytes(site.told), up, down, final and not ended)
+        told = bytes(site.told)
+        if any(s.act(Refuse) is not None and s.act(Refuse).call is not None for s in fired):
+            told = tape.answers[id(site.connection.session)]
+        oracle.check_raw(bytes(site.said), told, up, down, final and not ended)
         if not fired and final and not broken:
             check_closes(site)
     elif not site.troubles & GARBAGE:
@@ -67,7 +70,8 @@ def check_reason(site: Site, fired: list[Struck]) -> None:
     elif why == "abandoned":
         if not held and not fired:
             raise Broken(9, "abandoned, and nothing held it")
-        if not site.client.fin_in and not site.client.rst_in:
+        silent = any(getattr(act, "then", "") == "silent" for s in fired for act in s.acts)
+        if not silent and not site.client.fin_in and not site.client.rst_in:
             if site.server is None or not (site.server.fin_in or site.server.rst_in):
                 raise Broken(9, "abandoned, and nobody had left")
     elif why in ("client gone", "refused", "timeout", "unreachable", "unresolved"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -23,14 +23,12 @@ class Spoken:
     Attributes:
         make: a fresh instance. model: one connection's client and server.
         plain: a legal reply to anything, for faults that replace.
-        sentences: templates of faults, see sentences.py.
     """
 
     name: str
     make: Callable[[], WireProtocol]
     model: Callable[[random.Random], Model]
     plain: Callable[[Any], bytes]
-    sentences: Sequence[str] = ()
 
     def sentence(self, rng: random.Random, name: str, protocol: WireProtocol) -> Any:
         from tests.simulation.sentences import specification

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from tests.simulation.models import Model, Reply, Request, Violation
 
 STORAGE = (b"set", b"add", b"replace", b"append")
@@ -9,6 +11,12 @@ STORAGE = (b"set", b"add", b"replace", b"append")
 
 class MemcachedModel(Model):
     name = "memcached"
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__(rng)
+        self.quiet_ones: set[bytes] = set()
+        self.loud_ones: set[bytes] = set()
+        self.is_loud = False
 
     # -- the client --------------------------------------------------------------------------------
     def make(self, number: int) -> Request:
@@ -75,7 +83,9 @@ class MemcachedModel(Model):
         if name in (b"get", b"gets"):
             return [self._items(words[1:], b" 77" if name == b"gets" else b"")]
         if name in STORAGE:
-            lines = (b"STORED", b"STORED", b"NOT_STORED", b"SERVER_ERROR out of memory " + mark)
+            lines = [b"STORED", b"STORED", b"NOT_STORED"]
+            if not self.quiet_ones:  # one of them might have been meant
+                lines.append(b"SERVER_ERROR out of memory " + mark)
             return [Reply(r.choice(lines) + b"\r\n")]
         if name == b"delete":
             return [Reply(r.choice((b"DELETED", b"NOT_FOUND")) + b"\r\n")]
@@ -90,7 +100,15 @@ class MemcachedModel(Model):
                 data += b"STAT s%d %b\r\n" % (n, mark)
             return [Reply(data + b"END\r\n", parts=tuple(parts))]
         if name in (b"mg", b"ms", b"md", b"mn"):
-            return [Reply(self._meta(name, words))]
+            if raw in self.quiet_ones:  # a duplicate, whose outcome must be the same
+                return [Reply(b"")]
+            self.is_loud = raw in self.loud_ones
+            data = self._meta(name, words)
+            if not data:
+                self.quiet_ones.add(raw)
+            elif b"q" in words:
+                self.loud_ones.add(raw)
+            return [Reply(data)]
         return [Reply(b"ERROR\r\n")]
 
     def _items(self, keys: list[bytes], end: bytes) -> Reply:
@@ -115,14 +133,14 @@ class MemcachedModel(Model):
             if w in (b"k", b"t", b"f") or w[:1] == b"O"
         )
         if name == b"mg":
-            if r.random() < 0.4:
+            if r.random() < 0.4 and not self.is_loud:
                 return b"" if quiet else b"EN\r\n"
             if b"v" not in words:
                 return b"HD" + back + b"\r\n"
             body = b"%d:" % self.serial + self.pad(500)
             return b"VA %d%b\r\n%b\r\n" % (len(body), back, body)
         if name == b"ms":
-            if r.random() < 0.2:
+            if r.random() < 0.2 or self.is_loud:
                 return b"NS\r\n"
             return b"" if quiet else b"HD\r\n"
         return r.choice((b"HD", b"NF")) + back + b"\r\n"
@@ -154,5 +172,5 @@ class MemcachedModel(Model):
 
 WORDS = frozenset(
     b"VALUE VA STAT END STORED NOT_STORED DELETED NOT_FOUND TOUCHED ERROR CLIENT_ERROR "
-    b"SERVER_ERROR HD EN NS NF EX MN REPLACED".split()
+    b"SERVER_ERROR HD EN NS NF EX MN EXISTS BUSY BADCLASS OK RESET VERSION".split()
 )

@@ -78,6 +78,8 @@ class Tape:
         """("fired" | "done", which), as it happened."""
         self.terminated: dict[int, list[bytes]] = {}
         """What closed half-sent replies, by id of the session."""
+        self.answers: dict[int, bytes] = {}
+        """The last error that was said, by id of the session."""
         self.edits: dict[Any, list[Edited]] = {}
         """By end."""
         self.on_fire: Callable[[Struck], None] | None = None
@@ -216,6 +218,12 @@ def wrote(end: Any, data: Any, at: int) -> None:
     """Called by MemoryEnd before each write."""
     if _current is not None and _current._edit:
         _current.wrote(end, data, at)
+
+
+def dropped() -> None:
+    """Called by MemoryEnd for a write that goes nowhere."""
+    if _current is not None:
+        _current._edit.clear()
 
 
 _init, _fire, _done = Strike.__init__, Strike.fire, Strike.done
