@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
+
 import pytest
 
 from rascal.proxy.proxyprotocol import SIGNATURE, header
@@ -25,7 +27,7 @@ V6 = (("2001:db8::1", 56324, 0, 0), ("2001:db8::7", 443, 0, 0))
         ),
         (
             (("192.0.2.1", 1), ("2001:db8::7", 2, 0, 0)),
-            b"PROXY TCP6 ::ffff:c000:201 2001:db8::7 1 2\r\n",
+            f"PROXY TCP6 {IPv6Address('::ffff:192.0.2.1')} 2001:db8::7 1 2\r\n".encode(),
         ),
         (("", "/run/x.sock"), b"PROXY UNKNOWN\r\n"),
         (None, b"PROXY UNKNOWN\r\n"),
