@@ -218,7 +218,8 @@ def rerendered(head: RequestHead, kept: bytes) -> bytes | None:
 
 def chunks(body: bytes) -> list[bytes] | None:
     """The payloads of a chunked body that is whole; None: it is not."""
-    found, at = [], 0
+    found: list[bytes] = []
+    at = 0
     while (line := CHUNK.match(body, at)) is not None:
         size = int(line[1], 16)
         if not size:

@@ -85,8 +85,8 @@ def page_of(style: str, status: int, reason: str, text: str | None) -> Page:
         return Page(words, "text/html", body.encode("utf-8", "surrogateescape"))
     words = phrase(status) or reason
     if style == "json":
-        said = {"status": status, "error": words, "message": words if text is None else text}
-        return Page(words, "application/json", _json(said))
+        told = {"status": status, "error": words, "message": words if text is None else text}
+        return Page(words, "application/json", _json(told))
     if style == "problem":
         about = {"type": "about:blank", "title": words, "status": status}
         about |= {} if text is None else {"detail": text}

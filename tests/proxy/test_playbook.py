@@ -60,7 +60,9 @@ def test_the_rest_of_an_interim_reply_is_not_taken_for_the_reply() -> None:
 
 
 def test_an_injected_reply_does_not_overtake_one_announced_by_an_interim_reply() -> None:
-    answer = fault(lambda m, d: Reply(m, lambda x: Answer(error(b"no"))), "request", match=keyed(b"k2"))
+    answer = fault(
+        lambda m, d: Reply(m, lambda x: Answer(error(b"no"))), "request", match=keyed(b"k2")
+    )
     bench = Bench(answer)
     bench.client(query(b"k1") + query(b"k2"))
     bench.server(frame("W", 0, b"working"), chunk=1)
@@ -69,7 +71,9 @@ def test_an_injected_reply_does_not_overtake_one_announced_by_an_interim_reply()
 
 
 def test_books_do_not_keep_a_half_closed_connection_in_hold() -> None:
-    answer = fault(lambda m, d: Reply(m, lambda x: Answer(error(b"no"))), "request", match=keyed(b"k2"))
+    answer = fault(
+        lambda m, d: Reply(m, lambda x: Answer(error(b"no"))), "request", match=keyed(b"k2")
+    )
     bench = Bench(answer)
     bench.right.fin()
     bench.turn()

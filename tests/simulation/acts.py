@@ -157,8 +157,26 @@ def message_kind(
     unit: Any = "parts" if parts and r.random() < 0.7 else "bytes"
     after = r.choice((0, 1, 2, 5)) if unit == "parts" else r.choice((0, 1, 10, 500))
     k = r.choice(
-        "hold hold draw both hang answer answer answer lose lose_request end cut cut cut stall "
-        "repeat edit edit".split()
+        [
+            "hold",
+            "hold",
+            "draw",
+            "both",
+            "hang",
+            "answer",
+            "answer",
+            "answer",
+            "lose",
+            "lose_request",
+            "end",
+            "cut",
+            "cut",
+            "cut",
+            "stall",
+            "repeat",
+            "edit",
+            "edit",
+        ]
     )
     if k == "hold":
         return ActKind(k, lambda m, d: Hold(m, seconds), holds=True), (moment,)
@@ -201,7 +219,23 @@ def connection_kind(r: random.Random) -> ActKind:
     way: Any = r.choice(("to_upstream", "to_client", "both"))
     seconds = r.choice((0.05, 0.5, 3.0))
     then: Any = r.choice(("close", "reset", "silent"))
-    k = r.choice("lag lag lag rate rate limit flip close_hold discard age idle refuse wait".split())
+    k = r.choice(
+        [
+            "lag",
+            "lag",
+            "lag",
+            "rate",
+            "rate",
+            "limit",
+            "flip",
+            "close_hold",
+            "discard",
+            "age",
+            "idle",
+            "refuse",
+            "wait",
+        ]
+    )
     if k == "lag":
         lag = r.choice((0.01, 0.5, INF))
         return ActKind(
@@ -230,9 +264,7 @@ def connection_kind(r: random.Random) -> ActKind:
         how: Any = r.choice(THENS)
         return ActKind(k, lambda m, d: Refuse(how), at_start=True, level="connection")
     wait = r.choice((0.5, INF))
-    return ActKind(
-        k, lambda m, d: ConnectHold(wait), holds=True, at_start=True, level="connection"
-    )
+    return ActKind(k, lambda m, d: ConnectHold(wait), holds=True, at_start=True, level="connection")
 
 
 def matcher(r: random.Random, protocol: WireProtocol) -> Matcher:
@@ -245,7 +277,7 @@ def matcher(r: random.Random, protocol: WireProtocol) -> Matcher:
     if k < 0.35:
         low = r.randrange(1, 6)
         return Matcher(lambda x: x.value("n") is not None and x.value("n") >= low)
-    texts = tuple("k%d" % n for n in r.sample(range(4), 2))
+    texts = tuple(f"k{n}" for n in r.sample(range(4), 2))
     words = frozenset(text.upper().encode() for text in texts)
     prefix = "/" if by_path else ""
     texts = tuple(prefix + text for text in texts)
@@ -259,13 +291,13 @@ def matcher(r: random.Random, protocol: WireProtocol) -> Matcher:
         return any(map(begins, value)) if isinstance(value, tuple) else begins(value)
 
     if k < 0.45 and "reply" in names:
-        return Matcher(
-            lambda x: matches(x) and x.value("reply") not in (None, "OK"), reply=True
-        )
+        return Matcher(lambda x: matches(x) and x.value("reply") not in (None, "OK"), reply=True)
     return Matcher(matches, words=words if r.random() < 0.5 else None)
 
 
-def single(r: random.Random, name: str, protocol: WireProtocol, plain: Any, **more: Any) -> FaultSpec:
+def single(
+    r: random.Random, name: str, protocol: WireProtocol, plain: Any, **more: Any
+) -> FaultSpec:
     """One fault, at random."""
     streams = not protocol.messages or r.random() < 0.15
     match = ALWAYS

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rascal.faults.types import Hold, Refuse, StreamHold
 from rascal.faults.matching import ALWAYS
+from rascal.faults.types import Hold, Refuse, StreamHold
 from tests.simulation import oracle
 from tests.simulation.oracle import Broken, by_request, check_choice, check_counters
 from tests.simulation.tape import Struck, Tape
@@ -63,7 +63,11 @@ def check_reason(site: Site, fired: list[Struck]) -> None:
     why = site.connection.ended_by
     if not why or why == "peers":
         return
-    held = [s for s in fired if any(getattr(a, "seconds", 0) or isinstance(a, StreamHold) for a in s.acts)]
+    held = [
+        s
+        for s in fired
+        if any(getattr(a, "seconds", 0) or isinstance(a, StreamHold) for a in s.acts)
+    ]
     if why == "lost sync":
         if not site.troubles & GARBAGE:
             raise Broken(9, "sync was lost on a stream without garbage")
@@ -71,9 +75,11 @@ def check_reason(site: Site, fired: list[Struck]) -> None:
         if not held and not fired:
             raise Broken(9, "abandoned, and nothing held it")
         silent = any(getattr(act, "then", "") == "silent" for s in fired for act in s.acts)
-        if not silent and not site.client.fin_in and not site.client.rst_in:
-            if site.server is None or not (site.server.fin_in or site.server.rst_in):
-                raise Broken(9, "abandoned, and nobody had left")
+        left = site.client.fin_in or site.client.rst_in
+        if site.server is not None:
+            left = left or site.server.fin_in or site.server.rst_in
+        if not silent and not left:
+            raise Broken(9, "abandoned, and nobody had left")
     elif why in ("client gone", "refused", "timeout", "unreachable", "unresolved"):
         if not site.troubles and not site.client.fin_in:
             raise Broken(9, f"ended ({why}) without a cause")
@@ -120,9 +126,7 @@ def times(site: Site, fired: list[Struck], now: float) -> None:
                 index = oracle.GREETING
             holds = oracle.holds_of(mine.get(index, []), "reply", "greeting")
         messages.append((one.start, one.end, holds))
-    oracle.check_times(
-        "reply", messages, site.server_end.reads, site.client_end.writes, now, exact
-    )
+    oracle.check_times("reply", messages, site.server_end.reads, site.client_end.writes, now, exact)
 
 
 def check_bounds(site: Site, bound: int, read: int) -> None:
@@ -176,15 +180,11 @@ def check_asked(founders: list[Any], sites: list[Site], tape: Tape) -> None:
         for site in sites:
             asked = [i for i, one in enumerate(site.model.requests) if one.asked]
             seen = {index for _, index in site.model.seen}
-            answered = {
-                s.n for s in tape.fired(site.connection) if s.n > 0 and s.made is not None
-            }
+            answered = {s.n for s in tape.fired(site.connection) if s.n > 0 and s.made is not None}
             least += sum(1 for n, i in enumerate(asked, 1) if i in seen or n in answered)
             most += len(asked)
         if not least <= fault.matched <= most:
-            raise Broken(
-                7, f"{fault.name} matched {fault.matched} of {least} to {most} requests"
-            )
+            raise Broken(7, f"{fault.name} matched {fault.matched} of {least} to {most} requests")
 
 
 def check_nothing_left(

@@ -206,7 +206,8 @@ def strip_own(model: Model, taken: bytes, own: list[bytes]) -> tuple[bytes, int]
     """Take the proxy's own requests out, which stand between messages, in their order."""
     rest, kept, found = bytearray(taken), bytearray(), 0
     while rest:
-        if found < len(own) and rest.startswith(own[found]) and bytes(own[found]) not in model.index:
+        ours = found < len(own) and rest.startswith(own[found])
+        if ours and bytes(own[found]) not in model.index:
             del rest[: len(own[found])]
             found += 1
             continue
@@ -259,9 +260,9 @@ def strip_aside(taken: bytes, aside: list[bytes], e: Expected) -> tuple[bytes, i
                         count = n + 1
                         moved = True
                         break
-            if count < len(aside) and at < len(taken) and aside[count].startswith(taken[at:]):
-                if not e.down.startswith(bytes(kept) + taken[at:]):
-                    break  # the beginning of a push
+            begins = count < len(aside) and at < len(taken) and aside[count].startswith(taken[at:])
+            if begins and not e.down.startswith(bytes(kept) + taken[at:]):
+                break  # the beginning of a push
             edge += 1
         stop = edges[edge] if edge < len(edges) else len(e.down)
         step = max(1, stop - len(kept))

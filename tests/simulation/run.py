@@ -199,9 +199,7 @@ class Run:
         )
         self.gate.hold_bytes = self.hold_bytes
         self.tape.on_fire = self.fires
-        self.log(
-            f"seed {self.seed}, {self.spoken.name}, {world.climate}, hold {self.hold_bytes}"
-        )
+        self.log(f"seed {self.seed}, {self.spoken.name}, {world.climate}, hold {self.hold_bytes}")
         if self.settled:
             self.troubles = 0.0
         if self.troubles or self.settled:
@@ -212,7 +210,7 @@ class Run:
             k = r.random()
             if not world.sites or (k < 0.01 and len(world.sites) < self.most):
                 self.connect()
-            elif k < 0.01 + self.troubles:
+            elif 0.01 <= k < 0.01 + self.troubles:
                 self.meddle()
             elif k < 0.10:
                 world.reactor.advance(world.reactor.time + r.choice((0.001, 0.01, 0.1, 1.0)))
@@ -261,7 +259,9 @@ class Run:
             self.remove(fault)
         self.settle(1.0, 10)
         self.check_step(0)
-        judge.check_nothing_left(world, self.gate, self.budget, [*self.gone, *self.faults], self.changed)
+        judge.check_nothing_left(
+            world, self.gate, self.budget, [*self.gone, *self.faults], self.changed
+        )
 
     def settle(self, step: float, rounds: int) -> None:
         world = self.world

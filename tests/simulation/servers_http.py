@@ -58,8 +58,7 @@ class HttpModel(Model):
 
     # -- the server --------------------------------------------------------------------------------
     def serve(self, data: bytes) -> Iterator[Reply]:
-        for reply in super().serve(data):
-            yield reply
+        yield from super().serve(data)
         if self.buffer and not self.expects and not self.closed:
             head = self.buffer.find(END)
             if head >= 0 and b"100-continue" in self.buffer[:head]:
@@ -110,7 +109,7 @@ class HttpModel(Model):
         expected, self.expects = self.expects, False
         found: list[Reply] = []
         lines = raw[: raw.find(END)].split(b"\r\n")
-        method, _, version = (lines[0].split(b" ") + [b"", b""])[:3]
+        method, _, version = [*lines[0].split(b" "), b"", b""][:3]
         if b"100-continue" in raw[: raw.find(END)] and not expected:
             line = b"HTTP/1.1 100 Continue\r\nX-Serial: %d\r\n\r\n" % self.serial
             found.append(Reply(line, what="interim"))

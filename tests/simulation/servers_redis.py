@@ -72,7 +72,8 @@ class RedisModel(Model):
         if k < 0.75:
             return [b"BAD", key, tag]
         if k < 0.78:
-            return [b"SET", key, tag, b"w" * r.choice((70_000, 66_000)) if r.random() < 0.1 else b""]
+            size = r.choice((70_000, 66_000)) if r.random() < 0.1 else 0
+            return [b"SET", key, tag, b"w" * size]
         if k < 0.82 and not self.talks_of_replies:
             return self._tagged(b"MULTI")
         if k < 0.88 and not self.talks_of_replies:

@@ -218,9 +218,7 @@ class Site:
             if self.server_open:
                 for reply in self.model.serve(data):
                     self.say([reply])
-                    self.note(
-                        f"answers {reply.request}: {reply.data[:60]!r} ({len(reply.data)})"
-                    )
+                    self.note(f"answers {reply.request}: {reply.data[:60]!r} ({len(reply.data)})")
             return True
         if self.outbox:
             return False
