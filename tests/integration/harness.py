@@ -4,12 +4,12 @@
         with node.fault("cache", "error(loading) match command=GET") as fault:  # fires once
             sight = look(client.get, "a")
         sight.raised(redis.BusyLoadingError, "loading the dataset")
-        seen("loading", fault.text, sight, usable(client))  # a row of the table: the fixture `seen`
+        seen("loading", fault.text, sight, usable(client))  # a row, by the fixture `seen`
 
-Mostly one writes Cases and lets `check` do all this; test_redis_seen.py is the model. A row says what was done, what the client saw and
-whether its connection still works afterwards: `yes` (the very same connection), `anew` (a new one
-does) or `no`. Rows of tests that pass are printed at the end of the run, with times, and kept
-without them in docs/seen/PROTOCOL.json (tests/integration/conftest.py).
+Mostly one writes Cases and lets `check` do all this; test_redis_seen.py is the model. A row says
+what was done, what the client saw and whether its connection still works afterwards: `yes` (the
+very same connection), `anew` (a new one does) or `no`. Rows of tests that pass are printed at the
+end of the run, with times, and kept without them in docs/seen/PROTOCOL.json (conftest.py).
 """
 
 from __future__ import annotations
@@ -236,7 +236,8 @@ class Sight:
             if "Connection reset by peer" in said:  # while connecting or reading, as it comes
                 said = f"{type(self.error).__name__}: Connection reset by peer"
         elif isinstance(self.value, (bytes, str)) and len(self.value) > 60:
-            said = f"returned {len(self.value)} of {type(self.value).__name__}"
+            unit = "bytes" if isinstance(self.value, bytes) else "characters"
+            said = f"returned {len(self.value)} {unit}"
         else:
             said = f"returned {self.value!r}"
         return cleaned(said)
