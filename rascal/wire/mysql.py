@@ -18,9 +18,9 @@ Where the client chooses TLS or compression all the same, or with `negotiate = n
 is relayed as bytes from there on, which is noted (the codec raises ProtocolError between two
 messages, with nothing owed).
 
-Modules beside this one: mysql_packets (framing), mysql_session (facts and heads), mysql_requests
-and mysql_replies (codecs), mysql_arguments, mysql_sql, mysql_errors (catalogue), mysql_answers
-(what the proxy says itself).
+Modules beside this one: mysql_packets (framing), mysql_session (facts and heads), mysql_requests,
+mysql_replies and mysql_results (codecs), mysql_arguments, mysql_sql, mysql_errors (catalogue),
+mysql_answers (what the proxy says itself).
 
 Source: MySQL Internals Manual, "Client/Server Protocol"; MariaDB Knowledge Base, "clientserver
 protocol".

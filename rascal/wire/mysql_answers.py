@@ -35,7 +35,8 @@ from rascal.wire.mysql_packets import (
     packet,
     text,
 )
-from rascal.wire.mysql_replies import DEFS, ReplyCodec
+from rascal.wire.mysql_replies import ReplyCodec
+from rascal.wire.mysql_results import DEFS
 from rascal.wire.mysql_session import LOGS_IN, RUNS, MySQLSession, RequestHead
 from rascal.wire.mysql_sql import first_table
 from rascal.wire.types import Answer, ErrorCall, Head, Ledger
