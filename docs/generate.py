@@ -390,7 +390,7 @@ def blocks() -> dict[str, Callable[[], str]]:
 def _help(name: str) -> str:
     from rascal.cli.app import rascal
 
-    parent = Context(rascal, info_name="rascal", terminal_width=90)
+    parent = Context(rascal, info_name="rascal", terminal_width=90, **rascal.context_settings)
     command = rascal.get_command(parent, name)
     assert command is not None
     context = Context(command, info_name=name, parent=parent, terminal_width=90)

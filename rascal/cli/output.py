@@ -12,6 +12,7 @@ import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Any, NoReturn
 
 import click
@@ -22,6 +23,7 @@ from rascal.language.errors import LanguageError
 NOT_WELL = 1
 CANNOT = 2
 GAP = "  "
+COLUMN = 32
 
 
 def width() -> int:
@@ -51,25 +53,30 @@ def paragraph(text: str, indent: str = "") -> None:
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they must be; the last one is wrapped to what is left of the line."""
+    """Columns as wide as they must be, within bounds; longer cells are wrapped."""
     if not rows:
         return
-    widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles) - 1)]
-    taken = sum(widths) + len(GAP) * len(widths)
-    rest = max(30, min(width(), 120) - taken)
-
-    def line(cells: Sequence[str], bold: bool = False) -> None:
-        last = textwrap.wrap(cells[-1], rest) or [""]
-        front = GAP.join(cell.ljust(size) for cell, size in zip(cells, widths, strict=False))
-        text = f"{front}{GAP}{last[0]}".rstrip() if widths else last[0]
-        say(click.style(text, bold=True) if bold else text)
-        for more in last[1:]:
-            say(" " * taken + more)
-
+    last = len(titles) - 1
+    widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(last)]
+    widths = [size if not at else min(size, COLUMN) for at, size in enumerate(widths)]
+    widths.append(max(30, min(width(), 120) - sum(widths) - len(GAP) * last))
     if any(titles):
-        line(titles, bold=True)
+        _row([click.style(title, bold=True) for title in titles], titles, widths)
     for row in rows:
-        line(row)
+        _row(row, row, widths)
+
+
+def _row(shown: Sequence[str], plain: Sequence[str], widths: Sequence[int]) -> None:
+    """One row. `shown` may be styled, then `plain` says how long it looks, and it is one line."""
+    if list(shown) != list(plain):
+        cells = [
+            text + " " * (size - len(p)) for text, p, size in zip(shown, plain, widths, strict=True)
+        ]
+        say(GAP.join(cells).rstrip())
+        return
+    wrapped = [textwrap.wrap(text, size) or [""] for text, size in zip(plain, widths, strict=True)]
+    for line in zip_longest(*wrapped, fillvalue=""):
+        say(GAP.join(cell.ljust(size) for cell, size in zip(line, widths, strict=True)).rstrip())
 
 
 def as_json(data: Any) -> None:

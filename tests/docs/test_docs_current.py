@@ -76,8 +76,8 @@ def test_an_example_can_be_installed(where: str, name: str, sentence: str, says:
         assert phrase.kind == where
 
 
-def test_every_kind_has_an_example() -> None:
-    assert set(all_kinds()) == set(generate.examples()["kinds"])
+def test_every_kind_with_examples_is_there() -> None:
+    assert set(generate.examples()["kinds"]) <= set(all_kinds())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
