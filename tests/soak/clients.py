@@ -46,8 +46,6 @@ def redis(host: str, port: int, who: str) -> Made:
         socket_connect_timeout=TIMEOUT,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
-        lib_name=None,
-        lib_version=None,
     )
 
     def step(rng: random.Random) -> None:
