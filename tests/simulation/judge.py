@@ -31,7 +31,7 @@ def check(site: Site, tape: Tape, now: float, final: bool) -> None:
     broken = any(trouble.endswith(BREAKS) for trouble in site.troubles)
     check_reason(site, fired)
     if not on_exchanges or site.model.name == "tcp":
-        ended = broken or (bool(fired) and oracle.may_end(site, fired)) or not _alive(site)
+        ended = broken or _incomplete(site, fired)
         if not fired and not broken and final and site.server is not None:
             ended = False
         told = bytes(site.told)
@@ -43,7 +43,7 @@ def check(site: Site, tape: Tape, now: float, final: bool) -> None:
     elif not site.troubles & GARBAGE:
         cuts = tape.terminated.get(id(site.connection.session), [])
         e = oracle.expect(site.model, site.sent, fired, cuts)
-        ended = oracle.may_end(site, fired) or not _alive(site)
+        ended = _incomplete(site, fired)
         oracle.check_up(site.model, up, e, final and not ended)
         if not up_edits:
             whole = e.whole and not ended and not e.outstanding
@@ -54,8 +54,11 @@ def check(site: Site, tape: Tape, now: float, final: bool) -> None:
         times(site, fired, now)
 
 
-def _alive(site: Site) -> bool:
-    return not site.connection.ended_by
+def _incomplete(site: Site, fired: list[Struck]) -> bool:
+    """Whether not all of it has to arrive."""
+    if site.troubles or site.closes or site.connection.ended_by:
+        return True
+    return any(s.stopped or s.act(*oracle.ENDS) is not None for s in fired)
 
 
 def check_reason(site: Site, fired: list[Struck]) -> None:

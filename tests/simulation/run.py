@@ -253,8 +253,10 @@ class Run:
         for site in world.sites:
             if site.client_open or site.client.wire:
                 site.client.leave()
-        self.settle(1.0, 50)
+        self.settle(1.0, 60)
         self.check_sites(False)
+        for connection in self.gate.connections.values():
+            raise judge.Broken(9, f"its client has gone: connection {connection.number}")
         for fault in list(self.faults):
             self.remove(fault)
         self.settle(1.0, 10)
