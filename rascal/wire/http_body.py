@@ -156,6 +156,12 @@ class BodyCodec(Codec):
                 self.ended()
             return Piece(data[start:stop], None, first, not self.rest)
         if mode == CHUNK_LINE:
+            found = CHUNK.match(data, start)
+            if found is not None:
+                stop = found.end() + int(found[1], 16) + 2
+                if found.end() + 2 < stop <= size and data[stop - 2 : stop] == CRLF:
+                    self.at = stop
+                    return Piece(data[start:stop], None, True, False, MAY_END)
             stop, number = self.chunk_line(data, size)
             if stop < 0:
                 return None
@@ -228,11 +234,25 @@ class BodyCodec(Codec):
             raise ProtocolError("not a trailer field")
         return False
 
+    def whole_chunks(self, data: Buffer, size: int) -> None:
+        """Over chunks that are there whole."""
+        match, at = CHUNK.match, self.at
+        while (found := match(data, at)) is not None:
+            begin = found.end()
+            stop = begin + int(found[1], 16) + 2
+            if stop > size or stop == begin + 2 or data[stop - 2 : stop] != CRLF:
+                break
+            at = stop
+        self.at = at
+
     def skip(self, data: Buffer, size: int) -> bool:
         """As more(), without pieces: on to the end of the message. False: not yet."""
         while True:
             mode = self.mode
             if mode == CHUNK_LINE:
+                self.whole_chunks(data, size)
+                if self.at == size:
+                    return False
                 stop, number = self.chunk_line(data, size)
                 if stop < 0:
                     return False
