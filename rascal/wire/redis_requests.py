@@ -67,6 +67,7 @@ class RequestCodec(Codec):
         self.muting = Muting()  # as parsed; the session's is as forwarded
         self.database = b"0"
         self.effects = 0  # commands with an effect that were queued since MULTI
+        self.monitor = False  # MONITOR has been parsed: the server ignores another
 
     def undecided(self) -> bytes:
         return self.data[self.at :]
@@ -298,7 +299,11 @@ class RequestCodec(Codec):
             if session.opened is None:
                 session.opened = head
                 self.effects = 0
+        elif what == "monitor" and session.opened is None and self.monitor:
+            head.effect = None
+            head.replies = False
         elif what in ("exec", "discard", "reset"):
+            self.monitor = self.monitor and what != "reset"
             if what == "reset" or (what == "exec" and self.effects):
                 head.framing = SPECIAL
             session.opened = None
@@ -312,6 +317,7 @@ class RequestCodec(Codec):
         elif what != "reply":
             head.framing = SPECIAL
             self.effects += session.opened is not None
+            self.monitor = self.monitor or (what == "monitor" and session.opened is None)
 
     # -- skim ----------------------------------------
     def skim(self, data: Buffer) -> None:

@@ -385,6 +385,15 @@ def test_monitor() -> None:
     assert not these.outstanding
 
 
+def test_a_second_monitor_is_ignored_by_the_server() -> None:
+    for skims in (False, True):
+        these = books(skims=skims)
+        these.up(cmd("MONITOR") + cmd("monitor") + cmd("RESET") + cmd("MONITOR") + cmd("PING"))
+        assert len(these.outstanding) == 4
+        these.down(b"+OK\r\n+RESET\r\n+OK\r\n+PONG\r\n")
+        assert not these.outstanding
+
+
 def test_client_reply() -> None:
     these = books()
     these.up(cmd("CLIENT", "REPLY", "SKIP") + cmd("GET", "a") + cmd("GET", "b"))
