@@ -177,24 +177,36 @@ class Node:
         assert not wrong, "\n".join(wrong) + "\n--- the whole log:\n" + self.log
 
 
-@contextlib.contextmanager
-def running(folder: Path, ini: str, *, seed: int = 1) -> Iterator[Node]:
-    """rascal-proxy with this proxies.ini. `[rascal]` is added, unless it is there; `{free}` is a
-    free port, another one each time. Its log is checked at the end."""
+def command(file: Path) -> list[str]:
+    """What starts the service with this file."""
+    return [*twistd(), "-n", "--pidfile=", "rascal-proxy", "--config", str(file)]
+
+
+def written(folder: Path, ini: str, *, seed: int = 1) -> tuple[Path, str]:
+    """proxies.ini with this text, and the URL of its control API. `[rascal]` is added, unless it
+    is there; `{free}` is a free port, another one each time."""
     folder.mkdir(parents=True, exist_ok=True)
     while "{free}" in ini:
         ini = ini.replace("{free}", str(free_port()), 1)
-    control = free_port()
     if "[rascal]" not in ini:
-        ini = f"[rascal]\ncontrol = 127.0.0.1:{control}\nseed = {seed}\n\n{ini}"
+        ini = f"[rascal]\ncontrol = 127.0.0.1:{free_port()}\nseed = {seed}\n\n{ini}"
     found = re.search(r"^control = (.+)$", ini, re.MULTILINE)
-    url = f"http://{found[1]}" if found else "http://127.0.0.1:8474"
+    url = "http://127.0.0.1:8474"
+    if found:
+        url = found[1] if found[1].startswith("unix:") else f"http://{found[1]}"
     file = folder / "proxies.ini"
     file.write_text(ini, encoding="utf-8")
+    return file, url
+
+
+@contextlib.contextmanager
+def running(folder: Path, ini: str, *, seed: int = 1) -> Iterator[Node]:
+    """rascal-proxy with this proxies.ini (see `written`). Its log is checked at the end."""
+    file, url = written(folder, ini, seed=seed)
     with Children(folder) as children, Client(url) as client:
         child = children.start(
             "rascal-proxy",
-            [*twistd(), "-n", "--pidfile=", "rascal-proxy", "--config", str(file)],
+            command(file),
             ready=client.healthy,
             environment={"PYTHONPATH": str(ROOT)},
         )

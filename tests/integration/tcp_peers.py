@@ -108,6 +108,12 @@ class Door:
         self.close()
 
 
+def nobody() -> Address:
+    """An address where nothing listens."""
+    with Door() as door:
+        return door.address
+
+
 class Echo(Door):
     """Says back what it hears, one thread a connection."""
 

@@ -21,6 +21,7 @@ from tcp_peers import (
     Full,
     Talk,
     dial,
+    nobody,
     read,
     read_address,
     rest,
@@ -217,12 +218,6 @@ def test_proxy_protocol_v2(sort: str, place: Place) -> None:
 
 
 # ---- upstreams that cannot be had ----------------------------------------------------------------
-
-
-def nobody() -> Any:
-    """An address where nothing listens."""
-    with Door() as door:
-        return door.address
 
 
 @pytest.fixture(scope="module")
