@@ -7,10 +7,26 @@ listener needs has changed, a fault that did not change keeps its counters, and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from rascal.config.specs import Configuration, Installed, ProxySpec
 from rascal.config.tables import LISTENER
+from rascal.options import Options
+
+SERVICE_OPTIONS = (
+    "control",
+    "control_certificate",
+    "control_key",
+    "seed",
+    "hosts",
+    "compatible",
+    "conditional",
+    "tokens",
+    "recent",
+)
+"""The options of [rascal] whose changes are told."""
 
 
 @attrs.frozen(kw_only=True)
@@ -85,26 +101,106 @@ class Changes:
         return ", ".join(parts) or "no change"
 
 
-def difference(old: Configuration, new: Configuration) -> Changes:
-    """What must be done so that what runs as `old` runs as `new`."""
-    changed = []
-    for name, proxy in new.proxies.items():
-        before = old.proxies.get(name)
-        if before and (change := _change(before, proxy)):
-            changed.append(change)
-    return Changes(
-        added=tuple(proxy for name, proxy in new.proxies.items() if name not in old.proxies),
-        removed=tuple(proxy for name, proxy in old.proxies.items() if name not in new.proxies),
-        changed=tuple(changed),
-        service=tuple(
-            name
-            for name in ("control", "seed", "hosts", "compatible", "tokens", "recent")
-            if getattr(old, name) != getattr(new, name)
-        ),
+def difference(
+    old: Configuration, new: Configuration, running: Mapping[str, ProxySpec] | None = None
+) -> Changes:
+    """What must be done so that what runs as `old` runs as `new`.
+
+    If something else than `old` runs, because the API has changed it, `running` says what; what
+    differs between the two configurations is then done to that, and all else stays as it is.
+    """
+    proxies = (
+        proxy_changes(old.proxies, new.proxies)
+        if running is None
+        else proxy_changes(running, _rebased(old, new, running))
+    )
+    return attrs.evolve(
+        proxies,
+        service=tuple(name for name in SERVICE_OPTIONS if getattr(old, name) != getattr(new, name)),
     )
 
 
-def _change(old: ProxySpec, new: ProxySpec) -> ProxyChange | None:
+def proxy_changes(old: Mapping[str, ProxySpec], new: Mapping[str, ProxySpec]) -> Changes:
+    """What differs between two sets of proxies."""
+    changed = []
+    for name, proxy in new.items():
+        before = old.get(name)
+        if before is not None and before is not proxy and (change := proxy_change(before, proxy)):
+            changed.append(change)
+    return Changes(
+        added=tuple(proxy for name, proxy in new.items() if name not in old),
+        removed=tuple(proxy for name, proxy in old.items() if name not in new),
+        changed=tuple(changed),
+        service=(),
+    )
+
+
+def _rebased(
+    old: Configuration, new: Configuration, running: Mapping[str, ProxySpec]
+) -> dict[str, ProxySpec]:
+    """What runs, with what differs between two files done to it."""
+    found: dict[str, ProxySpec] = {}
+    for name, spec in new.proxies.items():
+        before, live = old.proxies.get(name), running.get(name)
+        if before is None or live is None:
+            change = None if before is None else proxy_change(before, spec)
+            if before is None or change:
+                found[name] = spec if live is None else _with_installed(spec, None, live)
+            continue
+        change = proxy_change(before, spec)
+        if change is None:
+            found[name] = live
+        elif change.protocol:
+            found[name] = spec
+        else:
+            found[name] = _onto(change, live)
+    rest = {name: spec for name, spec in running.items() if name not in old.proxies}
+    return found | {name: spec for name, spec in rest.items() if name not in found}
+
+
+def _onto(change: ProxyChange, live: ProxySpec) -> ProxySpec:
+    """A change of a file done to a proxy that the API has changed too."""
+    new = change.new
+    names = _differing(change.old, new)
+
+    def mixed(kept: Options, fresh: Options) -> Options:
+        values = {name: value for name, value in vars(fresh).items() if name in names}
+        return type(kept)(**{**vars(kept), **values})
+
+    given = {name: value for name, value in live.given.items() if name not in names}
+    given |= {name: value for name, value in new.given.items() if name in names}
+    options = mixed(live.options, new.options)
+    spec = attrs.evolve(
+        new,
+        protocol=live.protocol,
+        listen=new.listen if "listen" in names else live.listen,
+        upstream=new.upstream if "upstream" in names else live.upstream,
+        options=options,
+        protocol_options=mixed(live.protocol_options, new.protocol_options)
+        if live.protocol.name == new.protocol.name
+        else live.protocol_options,
+        given=given,
+    )
+    return _with_installed(spec, change, live)
+
+
+def _with_installed(spec: ProxySpec, change: ProxyChange | None, live: ProxySpec) -> ProxySpec:
+    """What the file lists in its order, then what the API has added."""
+    if live.protocol.name != spec.protocol.name:
+        return spec
+    found = {one.name: one for one in live.installed}
+    fresh = spec.installed
+    if change is not None:
+        for one in change.removed:
+            found.pop(one.name, None)
+        fresh = (*change.added, *change.changed)
+    found |= {one.name: one for one in fresh}
+    listed = {one.name: found[one.name] for one in spec.installed if one.name in found}
+    return attrs.evolve(spec, installed=tuple((listed | found).values()))
+
+
+def proxy_change(old: ProxySpec, new: ProxySpec, *, always: bool = False) -> ProxyChange | None:
+    """What differs between two specifications of one proxy; None if nothing does."""
     options = _differing(old, new)
     before = {one.name: one for one in old.installed}
     after = {one.name: one for one in new.installed}
@@ -122,7 +218,7 @@ def _change(old: ProxySpec, new: ProxySpec) -> ProxyChange | None:
         reordered=kept != [name for name in before if name in after],
     )
     faults = change.added or change.removed or change.changed or change.reordered
-    return change if faults or not change.only_faults else None
+    return change if always or faults or not change.only_faults else None
 
 
 def _differing(old: ProxySpec, new: ProxySpec) -> list[str]:

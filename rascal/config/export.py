@@ -21,7 +21,9 @@ def export(configuration: Configuration, *, secrets: bool = True) -> str:
         if name == "tokens" and not secrets:
             service.append(f"# tokens: {', '.join(token.role for token in value)}; not shown here")
         elif name == "tokens":
-            service += _list(name, [f"{token.role} {token.secret}" for token in value])
+            service += _list(
+                name, [f"{one.role} {one.secret} {one.name}".rstrip() for one in value]
+            )
         else:
             service.append(f"{name} = {line_text(value)}")
     sections = [service] if len(service) > 1 else []
@@ -33,8 +35,7 @@ def export(configuration: Configuration, *, secrets: bool = True) -> str:
 def proxy_sections(proxy: ProxySpec) -> list[list[str]]:
     """The lines of a proxy's section, and of the sections of what is installed on it.
 
-    What is asked first stands in the proxy's own section, the rest follows in its order. Recipes
-    have no section of their own and stand with the first faults.
+    What is asked first stands in the proxy's own section, the rest follows in its order.
     """
     roulettes, faults, rest = _placed(proxy.installed)
     lines = [
@@ -76,12 +77,16 @@ def _placed(
     faults: list[Installed] = []
     if rest and _plain_roulette(rest[0]):
         roulettes.append(rest.pop(0))
-    while rest and rest[0].form in ("fault", "recipe"):
+    while rest and _sentence(rest[0]):
         faults.append(rest.pop(0))
     if rest and not roulettes and _plain_roulette(rest[0]):
         roulettes.append(rest.pop(0))
-    faults += [one for one in rest if one.form == "recipe"]
-    return roulettes, faults, [one for one in rest if one.form != "recipe"]
+    return roulettes, faults, rest
+
+
+def _sentence(installed: Installed) -> bool:
+    """Whether a line of `faults =` says all of it."""
+    return installed.form == "fault" or (installed.form == "recipe" and installed.enabled)
 
 
 def _plain_roulette(installed: Installed) -> bool:
@@ -91,9 +96,10 @@ def _plain_roulette(installed: Installed) -> bool:
 def _section(proxy: str, installed: Installed) -> Iterator[str]:
     """The long form."""
     yield f"[{installed.form}:{proxy}/{installed.name}]"
-    if installed.form == "fault":
+    if installed.form in ("fault", "recipe"):
         phrase = installed.phrases[0]
-        yield f"kind = {phrase.kind}"
+        if installed.form == "fault":
+            yield f"kind = {phrase.kind}"
         for name, value in phrase.options:
             yield f"{name} = {line_text(value)}"
         for name, value in phrase.clauses:

@@ -16,6 +16,7 @@ from rascal.config.registry import Registry, installed
 from rascal.config.sentences import Sentences
 from rascal.config.specs import Configuration, ProxySpec, Token
 from rascal.config.tables import FORMS, INSTALLED, PROXY, SERVICE
+from rascal.config.tokens import HASHED, hash_token
 from rascal.errors import ConfigError, ConfigErrors, did_you_mean
 from rascal.language import (
     CLAUSES,
@@ -27,7 +28,7 @@ from rascal.language import (
 from rascal.language.reader import NAME
 from rascal.options import Option, OptionTable
 
-PARTS = ("fault", "script", "roulette")
+PARTS = ("fault", "script", "roulette", "recipe")
 ROLES = ("viewer", "operator", "admin")
 UNIX_PATH = 107
 """Bytes that the path of a UNIX socket may have (Linux, unix(7))."""
@@ -156,6 +157,9 @@ class _Reading:
             seed=values.get("seed"),
             hosts=values.get("hosts", ()),
             compatible=values.get("compatible", "loopback"),
+            control_certificate=values.get("control_certificate"),
+            control_key=values.get("control_key"),
+            conditional=values.get("conditional", "optional"),
             tokens=values.get("tokens", ()),
             recent=values.get("recent", SERVICE["recent"].default),
             given=given,
@@ -167,7 +171,7 @@ class _Reading:
     # ---- proxies
 
     def _proxy_name(self, section: Section, name: str, proxies: dict[str, Section]) -> None:
-        if problem := _name_problem(name):
+        if problem := name_problem(name):
             self.findings.append(section.error(f"[{section.name}]: {problem}"))
         elif name in proxies:
             earlier = proxies[name]
@@ -188,7 +192,7 @@ class _Reading:
             near = f".{did_you_mean(proxy, proxies)}".rstrip(".")
             problem = f"there is no proxy '{proxy}'; proxies: {known}{near}"
         else:
-            problem = _name_problem(part)
+            problem = name_problem(part)
         if problem:
             self.findings.append(
                 section.error(f"[{section.name}]: {problem}", allowed=tuple(proxies))
@@ -224,12 +228,13 @@ class _Reading:
             elif key == "roulette":
                 sentences.roulette(section.entries[key])
         for part, form, part_name in parts:
-            if _name_problem(part_name):
+            if name_problem(part_name):
                 continue
             read = {
                 "fault": sentences.fault_section,
                 "script": sentences.script_section,
                 "roulette": sentences.roulette_section,
+                "recipe": sentences.recipe_section,
             }[form]
             read(part, part_name)
         installed_ = sentences.install()
@@ -351,13 +356,19 @@ def _service_value(option: Option, text: str) -> Any:
         if not line.strip():
             continue
         role, _, secret = line.strip().partition(" ")
-        if role not in ROLES or not secret.strip():
+        secret = secret.strip()
+        if role not in ROLES or not secret:
             raise ConfigError("write 'ROLE TOKEN'; roles: viewer, operator, admin", allowed=ROLES)
-        tokens.append(Token(role=role, secret=secret.strip()))  # type: ignore[arg-type]
+        hashed = HASHED.fullmatch(secret)
+        if secret.startswith("sha256:") and not hashed:
+            raise ConfigError("a hashed token is sha256: and 64 hexadecimal digits, then a name")
+        name = (hashed[2] or "") if hashed else ""
+        digest = hashed[1].lower() if hashed else hash_token(secret)
+        tokens.append(Token(role=role, secret=digest, name=name, plain=not hashed))  # type: ignore[arg-type]
     return tuple(tokens)
 
 
-def _name_problem(name: str) -> str:
+def name_problem(name: str) -> str:
     if not NAME.fullmatch(name):
         return f"'{name}' cannot be a name: a letter, then letters, digits, '-', '_' or '.'"
     if name in CLAUSES:

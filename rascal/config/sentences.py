@@ -119,26 +119,41 @@ class Sentences:
 
     def fault_section(self, section: Section, name: str) -> None:
         """`[fault:PROXY/NAME]`: the long form of a fault."""
+        self._long_form("fault", "kind", section, name)
+
+    def recipe_section(self, section: Section, name: str) -> None:
+        """`[recipe:PROXY/NAME]`: the long form of a recipe, which may be disabled there."""
+        self._long_form("recipe", "recipe", section, name)
+
+    def _long_form(self, form: Form, first: str, section: Section, name: str) -> None:
         before = len(self.findings)
-        kind = section.entries.get("kind")
+        kind = section.entries.get(first)
         if kind is None:
-            self.findings.append(
-                section.error(f"[{section.name}] lacks 'kind'", code="value-missing")
-            )
+            message = f"[{section.name}] lacks '{first}'"
+            self.findings.append(section.error(message, code="value-missing"))
             return
+        recipes = self.registry.recipes if form == "recipe" else {}
         sentence = Sentence(
             "fault",
-            Tables(self.kinds, self.protocol.fields, self.protocol.name, {}, IN_A_SECTION),
+            Tables(self.kinds, self.protocol.fields, self.protocol.name, recipes, IN_A_SECTION),
         )
+        enabled = True
         try:
-            sentence.begin(kind.text, _fail(kind))
-            if kind.text == "recipe":
-                raise kind.error("a recipe stands in 'faults =', as in: recipe cold-cache for 60s")
+            sentence.begin("recipe" if form == "recipe" else kind.text, _fail(kind))
+            if form == "recipe":
+                self._line(sentence, kind)
+            elif kind.text == "recipe":
+                where = f"[recipe:{section.name.partition(':')[2]}]"
+                raise kind.error(f"a recipe stands in 'faults =', or has a section {where}")
         except ConfigError as error:
             self.findings.append(error)
+        if len(self.findings) > before:
             return
         for entry in section.entries.values():
-            if entry is not kind:
+            if form == "recipe" and entry.name == "enabled":
+                flag = partial(parse_option, SCRIPT["enabled"], entry.text)
+                enabled = self._read(entry, flag) is not False
+            elif entry is not kind:
                 self._line(sentence, entry)
         if len(self.findings) > before:
             return
@@ -149,14 +164,13 @@ class Sentences:
             self.findings.append(error)
             return
 
-        def where(error: ConfigError) -> ConfigError:
-            option = error.option or str(error.pointer or "").rpartition("/")[2] or "kind"
+        def where_(error: ConfigError) -> ConfigError:
+            option = error.option or str(error.pointer or "").rpartition("/")[2] or first
             entry = section.entries.get(option, kind)
             return entry.error(error.message, allowed=error.allowed, code=error.code)
 
-        self.drafts.append(
-            Draft("fault", name, (phrase,), where, path=section.path, line=section.line)
-        )
+        draft = Draft(form, name, (phrase,), where_, path=section.path, line=section.line)
+        self.drafts.append(attrs.evolve(draft, enabled=enabled))
 
     def _line(self, sentence: Sentence, entry: Entry) -> None:
         """One option or clause of the long form."""
@@ -169,7 +183,8 @@ class Sentences:
                 option = sentence.option(name, fail)
                 sentence.set(option, parse_option(option, entry.text), fail)
             else:
-                allowed = ["kind", *sorted(sentence.table), *sorted({*CLAUSES} - {*IN_A_SECTION})]
+                first = [] if "recipe" in sentence.table else ["kind"]
+                allowed = [*first, *sorted(sentence.table), *sorted({*CLAUSES} - {*IN_A_SECTION})]
                 options = ", ".join(sorted(sentence.table)) or "none"
                 near = f".{did_you_mean(name, allowed)}".rstrip(".")
                 raise fail(

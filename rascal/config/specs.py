@@ -90,6 +90,16 @@ class ProxySpec:
     path: str | None = attrs.field(default=None, eq=False)
     line: int | None = attrs.field(default=None, eq=False)
 
+    def live(self, enabled: bool, installed: tuple[Installed, ...]) -> ProxySpec:
+        """The same, listening or not, with other things installed."""
+        given = {name: value for name, value in self.given.items() if name != "enabled"}
+        options = self.options
+        if not enabled:
+            given["enabled"] = False
+        if options.enabled != enabled:
+            options = type(options)(**{**vars(options), "enabled": enabled})
+        return attrs.evolve(self, given=given, options=options, installed=installed)
+
     @property
     def faults(self) -> tuple[FaultSpec, ...]:
         """The faults, those of recipes among them."""
@@ -108,10 +118,19 @@ class ProxySpec:
 
 @attrs.frozen(kw_only=True)
 class Token:
-    """Who has this secret may do what its role allows."""
+    """Who has this secret may do what its role allows.
+
+    Attributes:
+        role: viewer, operator or admin.
+        secret: sha256:HEX of it; the secret itself is not kept.
+        name: whose it is, for the log.
+        plain: it stood unhashed where it was read.
+    """
 
     role: Literal["viewer", "operator", "admin"]
     secret: str = attrs.field(repr=False)
+    name: str = ""
+    plain: bool = attrs.field(default=False, eq=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -123,6 +142,8 @@ class Configuration:
         seed: of all draws; None: to be drawn at start.
         hosts: further Host names of the control API.
         compatible: who may use the compatible API.
+        control_certificate, control_key: files for HTTPS on the control port.
+        conditional: whether changes must say If-Match.
         tokens: none: no log-in, loopback only.
         recent: exchanges kept for listings, for each proxy.
         given: the options of [rascal] that the files set, as language values.
@@ -134,6 +155,9 @@ class Configuration:
     seed: int | None = None
     hosts: tuple[str, ...] = ()
     compatible: Literal["loopback", "open", "off"] = "loopback"
+    control_certificate: str | None = None
+    control_key: str | None = None
+    conditional: Literal["optional", "required"] = "optional"
     tokens: tuple[Token, ...] = ()
     recent: int = 1000
     given: Mapping[str, Any] = attrs.field(factory=dict, hash=False)

@@ -14,6 +14,8 @@ SERVICE = OptionTable(
         "where the control API listens, or off",
         default="127.0.0.1:8474",
     ),
+    Option("control_certificate", "text", "file of the control API's certificate (PEM): HTTPS"),
+    Option("control_key", "text", "file of its key (PEM), unless the certificate's holds it"),
     Option("seed", "count", "the seed of all draws; without it each start draws its own"),
     Option("hosts", "text", "further Host names under which the control API may be called"),
     Option(
@@ -23,9 +25,16 @@ SERVICE = OptionTable(
         default="loopback",
     ),
     Option(
+        "conditional",
+        ("optional", "required"),
+        "whether changes must say If-Match, so that operators do not overwrite each other",
+        default="optional",
+    ),
+    Option(
         "tokens",
         "text",
-        "who may use the control API, one 'ROLE TOKEN' a line; roles: viewer, operator, admin",
+        "who may use the control API, one 'ROLE TOKEN' or 'ROLE sha256:HEX NAME' a line; "
+        "roles: viewer, operator, admin",
     ),
     Option(
         "recent",
@@ -117,5 +126,6 @@ FORMS = (
     "[fault:PROXY/NAME]",
     "[script:PROXY/NAME]",
     "[roulette:PROXY/NAME]",
+    "[recipe:PROXY/NAME]",
 )
 """The sections that there are."""

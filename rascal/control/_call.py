@@ -8,6 +8,7 @@ from typing import Any
 from rascal.control._auth import Role
 from rascal.control._json import loads
 from rascal.control._problems import Problem, from_findings, unknown, wrong_member
+from rascal.control._tags import check_match
 from rascal.errors import ConfigError, did_you_mean
 
 BODY = 64 * 1024
@@ -62,6 +63,18 @@ class Call:
                 raise Problem(422, "given-twice", f"'{name}' is given twice", parameter=name)
             found[name] = values[0].decode("utf-8", "replace")
         return found
+
+    # ---- versions
+
+    def version(self, number: int) -> str:
+        """What an ETag says of something of that version: see rascal.control._tags."""
+        return f"{self.node.boot}-{number}"
+
+    def expect(self, number: int) -> None:
+        """The caller's If-Match names this version. Raises Problem (412, 428)."""
+        given = self._request.requestHeaders.getRawHeaders(b"if-match")
+        needed = self.node.configuration.conditional == "required"
+        check_match(given, self.version(number), needed)
 
     # ---- the body
 

@@ -8,29 +8,23 @@ A request says what it wants as a JSON string that holds the sentence, as {"text
 clauses beside it, or as the structure. A change is a merge patch: what it does not name stays.
 `enabled` alone arms or disarms. A recipe's faults are listed among the faults under their own
 names and belong to the recipe.
+
+For controllers, beside these: `enable_in` (a duration; until then it is disabled) and `lease`
+(a name, {"id": name, "for": "15s"}, or a duration alone): what is under a lease is removed unless
+the lease is renewed (rascal.control._leases).
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from rascal.config.installing import changed, make_installed
-from rascal.config.specs import Form
 from rascal.control import _views as views
 from rascal.control._call import Call
-from rascal.control._problems import Problem, unknown
+from rascal.control._draft import COLLECTIONS, Draft, missing, own
 from rascal.control._site import Api, Reply
-from rascal.errors import ConfigError
-
-COLLECTIONS: dict[str, tuple[str, ...]] = {
-    "faults": ("fault", "roulette"),
-    "scripts": ("script",),
-    "recipes": ("recipe",),
-}
-"""The collections of a proxy and the forms that they hold."""
 
 
 def routes(api: Api) -> None:
@@ -50,77 +44,86 @@ def list_all(collection: str, call: Call, proxy: str) -> dict[str, Any]:
     """All of them, in the order in which they are asked."""
     call.query()
     found = call.proxy(proxy)
-    return {name: views.installed(found, one, part) for name, one, part in _in(collection, found)}
+    return {
+        name: views.installed(found, one, part) for name, one, part in listed(collection, found)
+    }
 
 
-def get(collection: str, call: Call, proxy: str, name: str) -> dict[str, Any]:
+def get(collection: str, call: Call, proxy: str, name: str) -> Reply:
     """One of them."""
     call.query()
     found = call.proxy(proxy)
     one, part = _find(collection, found, name)
-    return views.installed(found, one, part)
+    return _shown(call, found, one, part)
 
 
 def add(collection: str, call: Call, proxy: str) -> Reply:
     """Install what the body says."""
+    call.proxy(proxy)
+    draft = Draft(call.node, call.registry)
+    one = draft.add(collection, proxy, call.body())
+    draft.commit()
     found = call.proxy(proxy)
-    form: Form = "fault" if collection == "faults" else collection[:-1]  # type: ignore[assignment]
-    taken = {*found.installed, *found.gate.faults}
-    one = make_installed(form, call.body(), found.spec, taken, registry=call.registry)
-    _check_parts(one, taken)
-    found.install(one)
     where = next(key for key, forms in COLLECTIONS.items() if one.form in forms)
     location = f"/api/v1/proxies/{quote(found.name)}/{where}/{quote(one.name)}"
-    shown = views.installed(found, found.installed.get(one.name, one))
-    return Reply(shown, 201, {"Location": location})
+    return _shown(call, found, found.installed[one.name], status=201, location=location)
 
 
-def change(collection: str, call: Call, proxy: str, name: str) -> dict[str, Any]:
+def change(collection: str, call: Call, proxy: str, name: str) -> Reply:
     """Change it by a merge patch; {"enabled": …} alone arms or disarms."""
-    found = call.proxy(proxy)
-    one = _own(collection, found, name)
-    patch = call.body()
-    if not isinstance(patch, dict | str):
-        message = "a change is an object with the members that change, or a sentence"
-        raise ConfigError(message, pointer="")
-    made = changed(one, patch, found.spec, registry=call.registry)
-    flagged = isinstance(patch, dict) and isinstance(patch.get("enabled"), bool)
-    if made != one and not (flagged and len(patch) == 1):
-        _check_parts(made, found.gate.faults.keys() - {spec.name for spec in one.specs})
-        found.change(made)
-    if flagged:
-        assert isinstance(patch, dict)
-        found.arm(name, patch["enabled"])
-    return views.installed(found, found.installed.get(name, made))
+    found = _checked(collection, call, proxy, name)
+    draft = Draft(call.node, call.registry)
+    draft.change(collection, proxy, name, call.body())
+    draft.commit()
+    return _shown(call, found, found.installed[name])
 
 
 def remove(collection: str, call: Call, proxy: str, name: str) -> dict[str, Any]:
     """Take it away; what it holds is let go. The answer is its last state: the proof."""
-    found = call.proxy(proxy)
-    one = _own(collection, found, name)
+    call.query()
+    found = _checked(collection, call, proxy, name)
+    one = found.installed[name]
     before = views.fault_objects(found, one)
-    found.uninstall(name)
-    return views.of_faults(found, one, before)
+    terms = found.terms.get(name)
+    draft = Draft(call.node, call.registry)
+    draft.remove(collection, proxy, name)
+    draft.commit()
+    return views.of_faults(found, one, before, terms=terms)
 
 
-def restart(collection: str, call: Call, proxy: str, name: str) -> dict[str, Any]:
+def restart(collection: str, call: Call, proxy: str, name: str) -> Reply:
     """Start it from the beginning, armed."""
-    found = call.proxy(proxy)
-    _own(collection, found, name)
+    found = _checked(collection, call, proxy, name)
     call.nothing()
-    found.restart(name)
-    return views.installed(found, found.installed[name])
+    draft = Draft(call.node, call.registry)
+    draft.restart(collection, proxy, name)
+    draft.commit()
+    return _shown(call, found, found.installed[name])
 
 
-def _check_parts(one: Any, taken: Container[str]) -> None:
-    """The parts of a recipe have names of their own."""
-    clash = next((spec.name for spec in one.specs if spec.name in taken), None)
-    if clash is not None:
-        message = f"'{clash}' is the name of another fault of this proxy"
-        raise ConfigError(message, pointer="", code="name-taken")
+def _checked(collection: str, call: Call, proxy: str, name: str) -> Any:
+    """The proxy; the thing is there and is what the caller believes it to be."""
+    found = call.proxy(proxy)
+    own(collection, found.current(), name)
+    call.expect(found.versions.get(name, 0))
+    return found
 
 
-def _in(collection: str, proxy: Any) -> Iterator[tuple[str, Any, str | None]]:
+def _shown(
+    call: Call,
+    proxy: Any,
+    one: Any,
+    part: str | None = None,
+    *,
+    status: int = 200,
+    location: str = "",
+) -> Reply:
+    headers = {"Location": location} if location else {}
+    version = call.version(proxy.versions.get(one.name, 0))
+    return Reply(views.installed(proxy, one, part), status, headers, version=version)
+
+
+def listed(collection: str, proxy: Any) -> Iterator[tuple[str, Any, str | None]]:
     """(name, installed, part) of a collection, in the order in which the gate asks; the parts of
     recipes stand among the faults."""
     forms = COLLECTIONS[collection]
@@ -138,24 +141,7 @@ def _in(collection: str, proxy: Any) -> Iterator[tuple[str, Any, str | None]]:
 
 
 def _find(collection: str, proxy: Any, name: str) -> tuple[Any, str | None]:
-    all_ = {key: (one, part) for key, one, part in _in(collection, proxy)}
-    if name in all_:
-        return all_[name]
-    problem = unknown(collection[:-1], name, all_)
-    other = proxy.installed.get(name)
-    if other is not None:
-        problem.title = f"'{name}' is a {other.form}: see {other.form}s"
-    raise problem
-
-
-def _own(collection: str, proxy: Any, name: str) -> Any:
-    """Something that may be changed by itself."""
-    one, part = _find(collection, proxy, name)
-    if part is not None:
-        raise Problem(
-            409,
-            "part-of-recipe",
-            f"'{name}' belongs to the recipe '{one.name}': change or lift the recipe",
-            recipe=one.name,
-        )
-    return one
+    for key, one, part in listed(collection, proxy):
+        if key == name:
+            return one, part
+    raise missing(collection, proxy.installed.values(), name)

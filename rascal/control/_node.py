@@ -2,13 +2,14 @@
 
 GET, DELETE  /api/v1/counters     DELETE sets them to zero and answers with what they were
 GET, PUT     /api/v1/panic        {"on": true, "by": "who"}
-GET          /api/v1/seed
+GET, PUT     /api/v1/seed         {"seed": 7}; null draws one
 POST         /api/v1/reload
 GET          /healthz, /readyz    for probes: no token, any Host
 """
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from rascal.control import _views as views
@@ -16,6 +17,9 @@ from rascal.control._call import Call, flag_of, text_of
 from rascal.control._problems import Problem
 from rascal.control._site import Api
 from rascal.errors import ConfigError, ConfigErrors
+
+SEEDS = 1 << 64
+"""So many there are."""
 
 
 def routes(api: Api) -> None:
@@ -25,6 +29,7 @@ def routes(api: Api) -> None:
     api.add("GET", "/api/v1/panic", get_panic)
     api.add("PUT", "/api/v1/panic", set_panic, "operator")
     api.add("GET", "/api/v1/seed", get_seed)
+    api.add("PUT", "/api/v1/seed", set_seed, "admin")
     api.add("POST", "/api/v1/reload", reload, "admin")
     api.add("GET", "/healthz", healthy)
     api.add("GET", "/readyz", ready)
@@ -72,6 +77,20 @@ def get_seed(call: Call) -> dict[str, Any]:
     """The seed of all draws."""
     call.query()
     return {"seed": call.node.seed}
+
+
+def set_seed(call: Call) -> dict[str, Any]:
+    """Another seed: all streams of draws, match numbers and scripts begin anew."""
+    data = call.members(call.body(), ("seed",), "the seed")
+    seed = data.get("seed", "")
+    if seed is None:
+        seed = secrets.randbits(32)
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < SEEDS:
+        code = "not-allowed" if "seed" in data else "value-missing"
+        message = f"a seed is a whole number from 0 to {SEEDS - 1}, or null: one is drawn"
+        raise ConfigError(message, pointer="/seed", code=code)
+    call.node.set_seed(seed)
+    return get_seed(call)
 
 
 def reload(call: Call) -> dict[str, Any]:

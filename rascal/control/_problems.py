@@ -16,7 +16,9 @@ from rascal.errors import ConfigError, ConfigErrors, ControlError, RascalError, 
 
 CONTENT_TYPE = "application/problem+json"
 
-TAKEN = "name-taken"
+CONFLICTS = {"name-taken", "address-taken", "not-possible"}
+"""Well said, but not to be had as things are."""
+
 MALFORMED = "json-"
 ALLOWED = 100
 """So many allowed values are named."""
@@ -86,7 +88,7 @@ def _status(errors: list[dict[str, Any]]) -> int:
     codes = {str(one["type"]).rpartition("/")[2] for one in errors}
     if any(code.startswith(MALFORMED) for code in codes):
         return 400
-    return 409 if codes == {TAKEN} else 422
+    return 409 if codes <= CONFLICTS else 422
 
 
 def _finding(error: ConfigError) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Proxies, what passes them, and who is connected.
 
-GET          /api/v1/proxies                          all, by name
-GET, PATCH   /api/v1/proxies/{proxy}                  {"enabled": false}
+GET, POST             /api/v1/proxies                 all, by name; {"name": …, "protocol": …}
+GET, PATCH, DELETE    /api/v1/proxies/{proxy}         {"enabled": false}, {"upstream": …}
 GET          /api/v1/proxies/{proxy}/connections
 GET, DELETE  /api/v1/proxies/{proxy}/connections/{id}    ?how=close instead of a reset
 GET          /api/v1/proxies/{proxy}/exchanges?limit=&after=&fault=&outcome=&command=
@@ -9,14 +9,16 @@ GET          /api/v1/proxies/{proxy}/exchanges?limit=&after=&fault=&outcome=&com
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
+from urllib.parse import quote
 
 from rascal.control import _views as views
-from rascal.control._call import Call, flag_of
+from rascal.control._call import Call
+from rascal.control._draft import Draft
 from rascal.control._problems import Problem, unknown
-from rascal.control._site import Api
+from rascal.control._site import Api, Reply
 
 LIMIT = 100
 """Exchanges in an answer, unless another limit is asked for."""
@@ -30,16 +32,15 @@ ENDS = ("reset", "close")
 ENDED_BY = "control"
 """The reason that such a connection shows and that is counted."""
 
-CHANGEABLE = ("enabled",)
-"""What a request may change of a proxy."""
-
 
 def routes(api: Api) -> None:
     """Add the addresses of this module."""
     one = "/api/v1/proxies/<proxy>"
     api.add("GET", "/api/v1/proxies", list_proxies)
+    api.add("POST", "/api/v1/proxies", create_proxy, "admin")
     api.add("GET", one, get_proxy)
     api.add("PATCH", one, change_proxy, "admin")
+    api.add("DELETE", one, remove_proxy, "admin")
     api.add("GET", f"{one}/connections", list_connections)
     api.add("GET", f"{one}/connections/<name>", get_connection)
     api.add("DELETE", f"{one}/connections/<name>", end_connection, "operator")
@@ -52,21 +53,48 @@ def list_proxies(call: Call) -> dict[str, Any]:
     return {name: views.proxy(proxy) for name, proxy in call.node.proxies.items()}
 
 
-def get_proxy(call: Call, proxy: str) -> dict[str, Any]:
+def create_proxy(call: Call) -> Reply:
+    """A new proxy, listening when the answer comes."""
+    draft = Draft(call.node, call.registry)
+    name = draft.create(call.body())
+    draft.commit()
+    return _shown(call, name, 201, {"Location": f"/api/v1/proxies/{quote(name)}"})
+
+
+def get_proxy(call: Call, proxy: str) -> Reply:
     """One proxy."""
     call.query()
-    return views.proxy(call.proxy(proxy))
+    call.proxy(proxy)
+    return _shown(call, proxy)
 
 
-def change_proxy(call: Call, proxy: str) -> dict[str, Any]:
-    """Enable or disable it."""
+def change_proxy(call: Call, proxy: str) -> Reply:
+    """Change its settings by a merge patch; connections that need not change stay."""
+    call.expect(call.proxy(proxy).version)
+    draft = Draft(call.node, call.registry)
+    draft.change_proxy(proxy, call.body())
+    draft.commit()
+    return _shown(call, proxy)
+
+
+def remove_proxy(call: Call, proxy: str) -> dict[str, Any]:
+    """Take it away with all that is on it; its connections are closed. Its last state."""
+    call.query()
     found = call.proxy(proxy)
-    data = call.members(call.body(), CHANGEABLE, "a proxy")
-    if data:
-        on = flag_of(data, "enabled")
-        if on != found.enabled:
-            found.enable(on)
-    return views.proxy(found)
+    call.expect(found.version)
+    shown = views.proxy(found)
+    draft = Draft(call.node, call.registry)
+    draft.remove_proxy(proxy)
+    draft.commit()
+    return shown
+
+
+def _shown(
+    call: Call, proxy: str, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Reply:
+    found = call.proxy(proxy)
+    version = call.version(found.version)
+    return Reply(views.proxy(found), status, headers or {}, version=version)
 
 
 def list_connections(call: Call, proxy: str) -> dict[str, Any]:

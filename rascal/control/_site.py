@@ -32,6 +32,7 @@ from rascal.control._auth import Role, Tokens, check_host, check_origin, require
 from rascal.control._call import BODY, JSON, Call
 from rascal.control._json import dumps
 from rascal.control._problems import CONTENT_TYPE, Problem, from_error
+from rascal.control._tags import matches, tag
 from rascal.errors import RascalError, did_you_mean
 
 log = Logger()
@@ -43,8 +44,11 @@ were to come the connection is closed."""
 IDLE = 60
 """Seconds that a connection to the API may be silent."""
 
-MODULES = ("_proxies", "_faults", "_kinds", "_node", "_events", "_metrics")
+MODULES = ("_proxies", "_faults", "_kinds", "_node", "_state", "_leases", "_events", "_metrics")
 """Each has routes(api), which adds its addresses."""
+
+LOOKING = (b"GET", b"HEAD")
+"""Methods that change nothing and may be answered with 304."""
 
 OPEN = (b"/healthz", b"/readyz")
 """Answered to everybody, under any name: they tell nothing and probes know no names."""
@@ -59,12 +63,14 @@ class Reply:
         status: of HTTP.
         headers: further ones.
         kind: the content type.
+        version: of what can be changed of it, for the ETag.
     """
 
     data: Any
     status: int = 200
     headers: Mapping[str, str] = attrs.field(factory=dict)
     kind: str = JSON
+    version: str | None = None
 
     def body(self) -> bytes:
         """The bytes."""
@@ -193,6 +199,14 @@ class Api:
             return tell(request, from_error(error))
         except Exception:
             return tell(request, our_mistake(request))
+        if reply.status == 200 and (reply.version or request.method in LOOKING):
+            found = tag(reply.version, body)
+            request.setHeader(b"etag", found)
+            given = request.requestHeaders.getRawHeaders(b"if-none-match")
+            if given and request.method in LOOKING and matches(given, found):
+                request.setHeader(b"cache-control", b"no-store")
+                request.setResponseCode(304)
+                return b""
         return send(request, reply.status, reply.kind, body, reply.headers)
 
     def _stream(self, request: Any, stream: Stream) -> Any:
@@ -205,8 +219,11 @@ class Api:
     def _not_routed(self, request: Any, failure: Failure) -> bytes:
         error = failure.value
         if isinstance(error, MethodNotAllowed):
-            allowed = sorted(error.valid_methods or ())
+            allowed = sorted({*(error.valid_methods or ()), "OPTIONS"})
             method = request.method.decode("ascii")
+            if method == "OPTIONS":
+                say(request, 204, JSON, {"Allow": ", ".join(allowed)})
+                return b""
             title = f"{method} is not for this address; allowed: {', '.join(allowed)}"
             headers = {"Allow": ", ".join(allowed)}
             return tell(request, Problem(405, "method", title, headers=headers, allowed=allowed))

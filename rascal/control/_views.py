@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from rascal.config.installing import structure
+from rascal.config.proxying import PLAIN
 from rascal.language import show, to_json
 
 HITS = 20
@@ -27,23 +28,28 @@ NUMBERS = ("matched", "fired", "reserved", "waiting")
 
 def proxy(one: Any) -> dict[str, Any]:
     """A proxy and what is on it, in short."""
-    spec = one.spec
     armed = sum(fault.armed for fault in one.gate.faults.values())
-    plain = ("protocol", "listen", "upstream", "enabled")
-    return {
-        "name": one.name,
-        "protocol": spec.protocol.name,
-        "listen": [str(address) for address in spec.listen],
+    return settings(one) | {
         "addresses": [str(address) for address in one.addresses],
-        "upstream": str(spec.upstream),
-        "enabled": one.enabled,
-        "options": {k: to_json(value) for k, value in spec.given.items() if k not in plain},
         "connections": {
             "open": len(one.gate.connections),
             "total": one.gate.counts.connections,
         },
         "exchanges": one.recent.total,
         "faults": {"installed": len(one.gate.faults), "armed": armed},
+    }
+
+
+def settings(one: Any) -> dict[str, Any]:
+    """What a request may say of a proxy."""
+    spec = one.spec
+    return {
+        "name": one.name,
+        "protocol": spec.protocol.name,
+        "listen": [str(address) for address in spec.listen],
+        "upstream": str(spec.upstream),
+        "enabled": one.enabled,
+        "options": {k: to_json(value) for k, value in spec.given.items() if k not in PLAIN},
     }
 
 
@@ -85,10 +91,11 @@ def installed(owner: Any, one: Any, part: str | None = None) -> dict[str, Any]:
 
 
 def of_faults(
-    owner: Any, one: Any, faults: Mapping[str, Any], part: str | None = None
+    owner: Any, one: Any, faults: Mapping[str, Any], part: str | None = None, *, terms: Any = None
 ) -> dict[str, Any]:
     """The same, of given fault objects (they may have left the gate)."""
     now = owner.gate.clock.now()
+    terms = terms or owner.terms.get(one.name)
     if part is not None:
         fault = faults.get(part)
         known = {"name": part, "form": "fault", "recipe": one.name}
@@ -106,6 +113,8 @@ def of_faults(
         "form": one.form,
         "text": one.text,
         "enabled": one.enabled,
+        "lease": None if terms is None else terms.lease,
+        "enables_in": _left(None if terms is None else terms.enable_at, now),
     }
     if one.form == "recipe":
         parts = {name: installed_part(owner, one, faults, name) for name in faults}
@@ -137,8 +146,12 @@ def _expires_in(fault: Any, now: float) -> float | None:
     lasts = getattr(fault.spec, "lasts", None)
     if not fault.armed or lasts is None or fault.enabled_at is None:
         return None
-    left: float = fault.enabled_at + lasts - now
-    return round(max(0.0, left), 3)
+    return _left(fault.enabled_at + lasts, now)
+
+
+def _left(when: float | None, now: float) -> float | None:
+    """Seconds until then."""
+    return None if when is None else round(max(0.0, when - now), 3)
 
 
 def _sums(faults: Iterable[Any]) -> dict[str, Any]:
@@ -226,6 +239,32 @@ def _connection_state(one: Any) -> str:
 
 
 # ---- the node
+
+
+def lease(one: Any, members: Iterable[tuple[Any, str]], now: float) -> dict[str, Any]:
+    """A lease and what is under it."""
+    return {
+        "id": one.id,
+        "seconds": one.seconds,
+        "expires_in": _left(one.ends, now),
+        "holds": [f"{proxy.name}/{name}" for proxy, name in members],
+    }
+
+
+def definition(one: Any) -> dict[str, Any]:
+    """A proxy and what is on it, as requests write it; nothing that is counted."""
+    found: dict[str, Any] = {name: {} for name in ("faults", "scripts", "recipes")}
+    for each in one.installed.values():
+        where = {"script": "scripts", "recipe": "recipes"}.get(each.form, "faults")
+        terms = one.terms.get(each.name)
+        found[where][each.name] = {
+            "form": each.form,
+            "text": each.text,
+            "enabled": each.enabled,
+            "lease": None if terms is None else terms.lease,
+            "structure": structure(each),
+        }
+    return settings(one) | found
 
 
 def panic(one: Any) -> dict[str, Any]:

@@ -163,11 +163,19 @@ class Fault:
 
     def restart(self) -> None:
         """Start match numbers, the used count and a script's steps from the beginning."""
+        self._begin()
+        self.armed = True
+
+    def reseed(self, seed: int, proxy: str) -> None:
+        """Draw from another stream, from its beginning; armed or not as before."""
+        self.key = stream_key(seed, proxy, self.name)
+        self._begin()
+
+    def _begin(self) -> None:
         self.number = 0
         self.used = 0
         self.step_states = ["unused"] * len(self.steps)
         self._states()
-        self.armed = True
 
     def reset_counters(self) -> None:
         """Counters to zero; match numbers and used counts go on."""
@@ -194,6 +202,18 @@ class Fault:
         self.steps = getattr(spec, "steps", ())
         self.step_states = ["unused"] * len(self.steps)
         self._states()
+
+    def renewed(self, strike: Strike) -> bool:
+        """Let a strike on a connection want what the fault wants now, with the draws that it had;
+        False: the fault does not concern it any more."""
+        spec: Any = self.spec
+        if not spec.match.matches(strike.subject):
+            return False
+        acts = self._acts(strike.n, spec, strike.subject)
+        if isinstance(acts, str):
+            return False
+        strike.spec, strike.acts = spec, acts
+        return True
 
     def check_used_up(self) -> None:
         """Disarm when its count is used up; its own strikes live on."""

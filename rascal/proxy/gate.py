@@ -137,6 +137,7 @@ class Gate:
         self.rewrites = protocol.rewrites(options) if protocol.messages else (False, False)
         self.needs: Needs = SKIM
         self.words: tuple[bytes, ...] | None = None
+        self.fields: frozenset[str] = frozenset()
         self._number = 0
         self._sample = self._reads = 0
         self._probe = Probe()
@@ -174,24 +175,37 @@ class Gate:
         fault.restart()
         self._in_effect(fault)
 
+    def reseed(self, seed: int) -> None:
+        """Other draws: match numbers, used counts and steps start anew; who is armed stays so."""
+        self.seed = seed
+        for fault in self.faults.values():
+            self._let_queued(fault)
+            fault.reseed(seed, self.name)
+
     def disarm(self, fault: Fault) -> None:
         """Disable; what it holds is let go now."""
         self._leave(fault)
 
     def replace(self, fault: Fault, spec: Any) -> None:
-        """Change it: the next match is the first to see it. What it does to live connections as
-        a whole (shapers, ages) is set up anew."""
-        armed = fault.armed
-        if fault.spec.level != "message" or spec.level != "message":
+        """Change it: the next match is the first to see it, and nothing is drawn anew. Only what
+        it does to live connections as a whole (shapers, delays, ages) is another at once."""
+        old = fault.spec
+        self._let_queued(fault)
+        if old.level == spec.level == "message":
+            fault.replace(spec)
+        elif old.level == spec.level == "connection" and _kind(old) is _kind(spec) is not None:
+            fault.replace(spec)
+            for strike in list(fault.live):
+                effects.renew(strike)
+        else:
+            armed = fault.armed
             self._leave(fault)
             fault.replace(spec)
             if armed:
                 self.arm(fault)
-        else:
-            self._let_queued(fault)
-            fault.replace(spec)
-            self._expire_in(fault)
-            self.tune()
+            return
+        self._expire_in(fault)
+        self.tune()
 
     def _let_queued(self, fault: Fault) -> None:
         """What waits for a state that is about to be made anew (concurrency) waits no more."""
@@ -290,8 +304,23 @@ class Gate:
             if fault.armed and hasattr(fault.spec, "options")
         ]
         self.hold_bytes = max([HOLD_BYTES, *buffers])
+        wanted = self._wanted()
         for connection in list(self.connections.values()):
+            if wanted != self.fields:
+                self.protocol.wants(connection.session, wanted)
             connection.tune()
+        self.fields = wanted
+
+    def _wanted(self) -> frozenset[str]:
+        """The match fields that armed faults ask for; all, while somebody watches."""
+        if self.watching:
+            return frozenset(field.name for field in self.protocol.fields)
+        return frozenset(
+            name
+            for fault in self.faults.values()
+            if fault.armed and fault.spec.level == "message"
+            for name in fault.spec.match.fields
+        )
 
     def _retune_soon(self) -> None:
         """From within the data path: when its turn is over."""
@@ -463,8 +492,11 @@ class Gate:
                 self._ask_connection(fault, connection)
 
     def _ask_live(self, fault: Fault, connection: Connection) -> None:
-        """A fault was added: those that strike a connection only at its start do not ask."""
-        if fault.armed and not connection.ended_by and not effects.only_at_start(fault.spec):
+        """A fault was added: those that strike a connection only at its start do not ask, nor
+        those that it is struck by already."""
+        if not fault.armed or connection.ended_by or effects.only_at_start(fault.spec):
+            return
+        if not any(strike.fault is fault for strike in connection.strikes):
             self._ask_connection(fault, connection)
 
     def _ask_connection(self, fault: Fault, connection: Connection) -> None:
@@ -501,6 +533,10 @@ class Gate:
             if fault.expires is not None:
                 fault.expires.cancel()
                 fault.expires = None
+
+
+def _kind(spec: Any) -> Any:
+    return getattr(spec, "kind", None)
 
 
 def _names(fault: Fault, command: str) -> bool:

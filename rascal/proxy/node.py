@@ -2,7 +2,7 @@
 
     open() binds every port or none ─► start() accepts ─► reload(), set_panic() … ─► stop()
 
-A reload is validated whole before anything changes: the file is read by `read`, TLS files are
+A reload, as any change of proxies, is validated whole before anything changes: TLS files are
 loaded and new ports are bound first; only then are the changes applied, which cannot fail.
 """
 
@@ -22,6 +22,7 @@ from rascal.proxy.budget import Budget
 from rascal.proxy.clock import Clock
 from rascal.proxy.hangups import Hangups
 from rascal.proxy.server import Doors, Ground, Proxy, make_dialler, shut_doors
+from rascal.proxy.terms import Leases
 
 log = Logger()
 
@@ -49,7 +50,12 @@ class Node:
         configuration: as read.
         reactor: what everything runs on.
         read: reads the configuration anew (reload). Raises ConfigErrors.
-        compare: what differs between two configurations.
+        compare: what has to be done to what runs, so that what differs between two
+            configurations is done to it.
+
+    Attributes:
+        revision: counts changes; the version of the state.
+        boot: tells the versions of this process from those of others.
     """
 
     def __init__(
@@ -58,7 +64,7 @@ class Node:
         reactor: Any,
         *,
         read: Callable[[], Any] | None = None,
-        compare: Callable[[Any, Any], Any] | None = None,
+        compare: Callable[[Any, Any, Any], Any] | None = None,
     ) -> None:
         self.configuration = configuration
         self.reactor = reactor
@@ -76,6 +82,8 @@ class Node:
         self.opened = False
         self.started = time.monotonic()
         self.revision = 0
+        self.boot = secrets.token_hex(4)
+        self.leases = Leases(self.clock, lambda: self.proxies)
         self.proxies: dict[str, Proxy] = {
             name: self._make(spec) for name, spec in configuration.proxies.items()
         }
@@ -86,13 +94,14 @@ class Node:
             self.ground,
             seed=self.seed,
             recent=self.configuration.recent,
-            admits=self._admits,
+            admits=self.admits,
             changed=self.touched,
         )
 
-    def touched(self) -> None:
-        """Something of the state is another now."""
+    def touched(self) -> int:
+        """Something of the state is another now; the number of its version."""
         self.revision += 1
+        return self.revision
 
     # -- life --------------------------------------------------------------------------------------
     def open(self) -> None:
@@ -117,6 +126,7 @@ class Node:
 
     def stop(self) -> Deferred[None]:
         """Let nobody in, end all connections; fires when their sockets are given back."""
+        self.leases.close()
         for proxy in self.proxies.values():
             proxy.close()
         done: Deferred[None] = Deferred()
@@ -148,14 +158,20 @@ class Node:
             self.touched()
         return self.panic
 
-    def _admits(self) -> None:
+    def admits(self) -> None:
+        """Raises PanicError while the lever is pulled."""
         if self.panic.on:
             by = f" by {self.panic.by}" if self.panic.by else ""
             raise PanicError(f"everything was stopped{by}: release panic before faults are added")
 
-    # -- reload ------------------------------------------------------------------------------------
+    # -- changes -----------------------------------------------------------------------------------
+    def specs(self) -> dict[str, Any]:
+        """The specifications of what runs now, by name."""
+        return {name: proxy.current() for name, proxy in self.proxies.items()}
+
     def reload(self) -> Any:
-        """Read the configuration anew and apply what differs.
+        """Read the configuration anew and apply what differs from what was read before; what was
+        changed in between by others stays as it is.
 
         Returns the changes. Raises ConfigErrors, ConfigError or PanicError; nothing has changed
         then.
@@ -163,12 +179,31 @@ class Node:
         assert self.read is not None
         assert self.compare is not None
         new = self.read()
-        changes = self.compare(self.configuration, new)
-        arrivals = [one for change in changes.changed for one in change.added]
-        if self.panic.on and (arrivals or any(spec.installed for spec in changes.added)):
-            self._admits()
-        made, doors = self._prepare(changes)
+        changes = self.compare(self.configuration, new, self.specs())
+        self.apply(changes)
         self.configuration = new
+        self.proxies = {
+            name: self.proxies[name] for name in new.proxies if name in self.proxies
+        } | self.proxies
+        if "recent" in changes.service:
+            for proxy in self.proxies.values():
+                proxy.recent.resize(new.recent)
+        if "seed" in changes.service and new.seed is not None:
+            self.set_seed(new.seed)
+        elif changes.service:
+            self.touched()
+        return changes
+
+    def apply(self, changes: Any) -> None:
+        """Make it so: proxies added, removed and changed, all or none.
+
+        Raises ConfigError or PanicError; nothing has changed then.
+        """
+        arrivals = [one for change in changes.changed for one in (*change.added, *change.changed)]
+        arrivals += [one for spec in changes.added for one in spec.installed]
+        if self.panic.on and arrivals:
+            self.admits()
+        made, doors = self._prepare(changes)
         for spec in changes.removed:
             self.proxies.pop(spec.name).close()
         for change in changes.changed:
@@ -176,35 +211,40 @@ class Node:
             self.proxies[change.name].apply(change, dialler, found)
         for proxy in made:
             self.proxies[proxy.name] = proxy
-            proxy.start()
-        self.proxies = {name: self.proxies[name] for name in new.proxies} | self.proxies
-        if "recent" in changes.service:
-            for proxy in self.proxies.values():
-                proxy.recent.resize(new.recent)
-        if changes:
+            proxy.version = self.touched()
+            if self.opened:
+                proxy.start()
+        if changes.removed:
             self.touched()
-        return changes
+
+    def set_seed(self, seed: int) -> None:
+        """Another seed: all draws, match numbers and scripts start from the beginning."""
+        self.seed = seed
+        for proxy in self.proxies.values():
+            proxy.gate.reseed(seed)
+        self.touched()
 
     def _prepare(self, changes: Any) -> tuple[list[Proxy], dict[str, tuple[Any, Doors | None]]]:
-        """Everything that can fail: files of TLS, ports. Ports that move between proxies are
-        given free by those that lose them first."""
+        """Everything that can fail: files of TLS, ports. Ports that move from proxies that go are
+        given free first."""
         made: list[Proxy] = []
         ready: dict[str, tuple[Any, Doors | None]] = {}
+        wanted = {address for one in changes.changed for address in one.new.listen}
+        wanted |= {address for spec in changes.added for address in spec.listen}
         leaving = [self.proxies[spec.name] for spec in changes.removed]
-        closed = [proxy for proxy in leaving if proxy.doors]
+        closed = [proxy for proxy in leaving if proxy.doors and _in_the_way(proxy, wanted)]
         for proxy in closed:
             proxy.shut()
         try:
             for change in changes.changed:
                 proxy = self.proxies[change.name]
                 dialler = make_dialler(change.new, self.ground) if change.settings else None
-                found = None
-                if change.listener and change.new.options.enabled:
-                    found = proxy.bind(change.new, proxy.doors)
-                ready[change.name] = (dialler, found)
+                ready[change.name] = (dialler, None)
+                if change.listener and change.new.options.enabled and self.opened:
+                    ready[change.name] = (dialler, proxy.bind(change.new, proxy.doors))
             for spec in changes.added:
                 proxy = self._make(spec)
-                proxy.open()
+                proxy.open(listening=self.opened)
                 made.append(proxy)
         except RascalError:
             for proxy in made:
@@ -216,3 +256,12 @@ class Node:
                 proxy.reopen()
             raise
         return made, ready
+
+
+def _in_the_way(proxy: Proxy, wanted: set[Any]) -> bool:
+    """Whether somebody wants to listen where this proxy does; any host may stand for another."""
+    ports = {address.port for address in wanted if address.type == "tcp"}
+    return any(
+        address in wanted or (address.type == "tcp" and address.port in ports)
+        for address in (*proxy.spec.listen, *proxy.addresses)
+    )

@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 from twisted.logger import Logger
 
-from rascal.errors import ConfigError
+from rascal.errors import ConfigError, RascalError
 from rascal.faults.fault import Fault
 from rascal.language import Address
 from rascal.proxy.clock import Clock, Reactor
@@ -28,6 +28,7 @@ from rascal.proxy.gate import Gate
 from rascal.proxy.hangups import Hangups
 from rascal.proxy.listener import Listener, ListenError, listen
 from rascal.proxy.recent import Recent
+from rascal.proxy.terms import Terms
 from rascal.proxy.tls import TlsError, client_context
 
 log = Logger()
@@ -55,13 +56,14 @@ class Proxy:
         seed: of all draws.
         recent: exchanges to keep.
         admits: raises if no fault may be added now (panic).
-        changed: is told when something of its state has changed.
+        changed: is told when something of its state has changed; gives the version's number.
 
     Attributes:
         gate: its faults, counters and connections.
         recent: its latest exchanges.
         installed: faults, scripts, roulettes and recipes, by name.
         enabled: whether it listens; `enable()` changes it.
+        version: of its own settings; `versions` of what is installed, by name.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Proxy:
         seed: int,
         recent: int,
         admits: Callable[[], None] = lambda: None,
-        changed: Callable[[], None] = lambda: None,
+        changed: Callable[[], int] = lambda: 0,
     ) -> None:
         self.spec = spec
         self.ground = ground
@@ -82,6 +84,9 @@ class Proxy:
         self._bound: dict[Address, Address] = {}
         self.dialler: Dialler | None = None
         self.installed: dict[str, Any] = {}
+        self.version = 0
+        self.versions: dict[str, int] = {}
+        self.terms: dict[str, Terms] = {}
         self._admits = admits
         self._changed = changed
         self._refuse = self._full = False
@@ -128,12 +133,16 @@ class Proxy:
         where = ", ".join(map(str, self.addresses)) or "disabled"
         return f"{self.name} ({self.spec.protocol.name}): {where} to {self.spec.upstream}"
 
+    def current(self) -> Any:
+        """The specification of what runs now, with what was changed since it was read."""
+        return self.spec.live(self.enabled, tuple(self.installed.values()))
+
     # -- what is installed -------------------------------------------------------------------------
     def install(self, one: Any) -> list[Fault]:
         """Add a fault, script, roulette or recipe. Its name must be free. Raises PanicError."""
         self._admits()
         found = self._put(one)
-        self._changed()
+        self.versions[one.name] = self._changed()
         return found
 
     def _put(self, one: Any) -> list[Fault]:
@@ -153,16 +162,21 @@ class Proxy:
         """Another meaning for a name that is installed; counters go on. Raises PanicError."""
         self._admits()
         old = self.installed[one.name]
+        if old.enabled != one.enabled and attrs.evolve(old, enabled=one.enabled) == one:
+            self.arm(one.name, one.enabled)
+            return self.faults_of(one.name)
         specs = self._specs(one)
         names = [spec.name for spec in specs]
         for spec in old.specs:
             if spec.name not in names:
                 self.gate.remove(spec.name)
         found = []
+        fresh = False
         for spec in specs:
             fault = self.gate.faults.get(spec.name)
             if fault is None:
                 found.append(self.gate.add(spec))
+                fresh = True
                 continue
             self.gate.replace(fault, spec)
             if fault.armed and not spec.enabled:
@@ -171,7 +185,9 @@ class Proxy:
                 self.gate.arm(fault)
             found.append(fault)
         self.installed[one.name] = one
-        self._changed()
+        if fresh:
+            self.gate.order([spec.name for each in self.installed.values() for spec in each.specs])
+        self.versions[one.name] = self._changed()
         return found
 
     def uninstall(self, name: str) -> None:
@@ -180,6 +196,9 @@ class Proxy:
         for spec in one.specs:
             if spec.name in self.gate.faults:
                 self.gate.remove(spec.name)
+        self.versions.pop(name, None)
+        if terms := self.terms.pop(name, None):
+            terms.cancel()
         self._changed()
 
     def faults_of(self, name: str) -> list[Fault]:
@@ -190,31 +209,58 @@ class Proxy:
         """Enable or disable. Raises PanicError."""
         if on:
             self._admits()
+        if terms := self.terms.get(name):
+            terms.cancel()
         for fault in self.faults_of(name):
             if on:
                 self.gate.arm(fault)
             else:
                 self.gate.disarm(fault)
         self.installed[name] = attrs.evolve(self.installed[name], enabled=on)
-        self._changed()
+        self.versions[name] = self._changed()
+
+    def under(self, name: str, lease: str | None) -> None:
+        """Put something that is installed under a lease, or under none."""
+        self.terms.setdefault(name, Terms()).lease = lease
+        self.versions[name] = self._changed()
+
+    def arm_in(self, name: str, seconds: float) -> None:
+        """Enable something that is installed after so long."""
+        terms = self.terms.setdefault(name, Terms())
+        terms.cancel()
+        terms.enable_at = self.ground.clock.now() + seconds
+
+        def arm() -> None:
+            terms.timer = None
+            try:
+                self.arm(name, True)
+            except RascalError as error:
+                log.warn(
+                    "{proxy}/{name} is not armed: {why}", proxy=self.name, name=name, why=error
+                )
+
+        terms.timer = self.ground.clock.call_at(terms.enable_at, arm)
+        self.versions[name] = self._changed()
 
     def restart(self, name: str) -> None:
         """Match numbers, used counts and steps from the beginning, armed. Raises PanicError."""
         self._admits()
+        if terms := self.terms.get(name):
+            terms.cancel()
         for fault in self.faults_of(name):
             self.gate.restart(fault)
         self.installed[name] = attrs.evolve(self.installed[name], enabled=True)
-        self._changed()
+        self.versions[name] = self._changed()
 
     def reset_counters(self) -> None:
         """All counters to zero; match numbers go on."""
         self.gate.reset_counters()
 
     # -- life --------------------------------------------------------------------------------------
-    def open(self) -> None:
+    def open(self, listening: bool = True) -> None:
         """Read the files that TLS needs and bind the ports. Raises ConfigError."""
         self.dialler = make_dialler(self.spec, self.ground)
-        if self.enabled:
+        if self.enabled and listening:
             self.doors = self.bind(self.spec, {})
 
     def reopen(self) -> None:
@@ -243,7 +289,7 @@ class Proxy:
             self.shut()
             self.end_connections("proxy disabled")
         self.enabled = on
-        self._changed()
+        self.version = self._changed()
 
     def shut(self) -> None:
         """Stop listening."""
@@ -253,14 +299,16 @@ class Proxy:
     def close(self) -> None:
         """It goes: its listeners, connections and timers."""
         self.shut()
-        for name in list(self.gate.faults):
-            self.gate.remove(name)
+        for name in list(self.installed):
+            self.uninstall(name)
         self.end_connections("proxy removed")
         self.gate.close()
 
     def apply(self, change: Any, dialler: Dialler | None, doors: Doors | None) -> None:
-        """A reload: what can fail has been done already."""
+        """What can fail has been done already."""
         new = change.new
+        if not change.only_faults:
+            self.version = self._changed()
         if change.listener:
             found = doors or {}
             old, self.doors = self.doors, found
@@ -287,28 +335,28 @@ class Proxy:
             if one.name in self.installed:
                 self.uninstall(one.name)
             self._put(one)
+            self.versions[one.name] = self._changed()
         for one in change.changed:
-            if one.name in self.installed:
-                self.change(one)
-            else:
-                self._put(one)
+            self.change(one)
         if change.settings:
             self.gate.set_options(new.protocol_options)
         known = {one.name: self.installed[one.name] for one in new.installed}
-        self.installed = {**known, **self.installed}
-        self.gate.order([spec.name for one in new.installed for spec in one.specs])
+        if list(self.installed) != list(known):
+            self.installed = {**known, **self.installed}
+            self.gate.order([spec.name for one in self.installed.values() for spec in one.specs])
+            self._changed()
 
     def _speak(self, spec: Any) -> None:
         """Another protocol: its connections and faults go."""
         seed = self.gate.seed
-        for name in list(self.gate.faults):
-            self.gate.remove(name)
+        for name in list(self.installed):
+            self.uninstall(name)
         self.end_connections("protocol changed")
         self.gate.close()
-        self.installed = {}
         self.gate = self._gate(spec, seed)
         for one in spec.installed:
             self._put(one)
+            self.versions[one.name] = self._changed()
 
     def bind(self, spec: Any, kept: Mapping[Address, list[Listener]]) -> Doors:
         """Doors for a specification, those in `kept` used again. Raises ConfigError."""

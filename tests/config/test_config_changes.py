@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from rascal.config import Configuration, Registry, difference, export, load, summary
+from rascal.errors import ConfigErrors
 
 Load = Callable[..., Configuration]
 
@@ -133,7 +134,8 @@ def test_export_loads_back_to_the_same(read: Load) -> None:
         one.name for one in found.proxies["db"].installed
     ]
     assert summary(again) == ("1 proxy, 5 faults (3 armed), 2 roulettes, 1 script, 1 recipe")
-    assert "admin hush" in text
+    assert "admin sha256:" in text
+    assert "hush" not in text
 
 
 def test_export_without_secrets(read: Load) -> None:
@@ -153,10 +155,23 @@ def test_export_of_what_was_changed_while_running(read: Load, registry: Registry
     names = [(one.form, one.name, one.enabled) for one in again.proxies["db"].installed]
     assert names == [
         ("fault", "a", False),
-        ("recipe", "r", True),
         ("script", "s", True),
         ("fault", "b", True),
+        ("recipe", "r", True),
     ]
+
+
+def test_export_of_a_recipe_that_is_disabled(read: Load) -> None:
+    found = read(BASE.replace("hang name a", "recipe cold-cache strength=20% for 1m name r"))
+    db = found.proxies["db"]
+    off = attrs.evolve(db.installed[0], enabled=False)
+    db = attrs.evolve(db, installed=(off, *db.installed[1:]))
+    text = export(attrs.evolve(found, proxies={**found.proxies, "db": db}))
+    assert "[recipe:db/r]\nrecipe = cold-cache\nstrength = 20%\nfor = 1m\nenabled = no" in text
+    assert read(text).proxies["db"] == db
+    wrong = text.replace("strength = 20%", "strenth = 20%")
+    with pytest.raises(ConfigErrors, match="Did you mean 'strength'"):
+        read(wrong)
 
 
 def test_nothing_at_all(read: Load, registry: Registry) -> None:

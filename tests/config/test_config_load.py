@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rascal.config import Configuration, Registry, check, load
+from rascal.config.tokens import hash_token
 from rascal.errors import ConfigErrors
 from rascal.language import show
 
@@ -188,8 +189,9 @@ WRONG = [
     ("[rascal\n", "proxies.ini:1:1: a section's name ends with ']' and stands alone: [proxy:db]"),
     (
         "[rascal]\nsed = 1",
-        "proxies.ini:2:1: [rascal] has no option 'sed'; options: control, seed, "
-        "hosts, compatible, tokens, recent, include. Did you mean 'seed'?",
+        "proxies.ini:2:1: [rascal] has no option 'sed'; options: control, "
+        "control_certificate, control_key, seed, hosts, compatible, conditional, tokens, recent, "
+        "include. Did you mean 'seed'?",
     ),
     ("[rascal]\nseed = -1", "proxies.ini:2:8: seed is a whole number, found '-1'"),
     (
@@ -204,8 +206,8 @@ WRONG = [
     (
         "[rascall]\n",
         "proxies.ini:1:1: the section [rascall] is not known; allowed: [rascal], [proxy:"
-        "NAME], [fault:PROXY/NAME], [script:PROXY/NAME], [roulette:PROXY/NAME]. "
-        "Did you mean 'rascal'?",
+        "NAME], [fault:PROXY/NAME], [script:PROXY/NAME], [roulette:PROXY/NAME], "
+        "[recipe:PROXY/NAME]. Did you mean 'rascal'?",
     ),
     (
         "[proxy]\n",
@@ -371,9 +373,10 @@ def test_tokens_open_the_control_api(read: Load) -> None:
         "[rascal]\ncontrol = 0.0.0.0:1\ntokens =\n  admin ${T}\n  viewer b c\n", {"T": "secret"}
     )
     assert [(token.role, token.secret) for token in found.tokens] == [
-        ("admin", "secret"),
-        ("viewer", "b c"),
+        ("admin", hash_token("secret")),
+        ("viewer", hash_token("b c")),
     ]
+    assert all(token.plain for token in found.tokens)
     assert "secret" not in repr(found)
 
 

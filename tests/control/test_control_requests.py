@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from asking import parse
 
+PROXIES = "/api/v1/proxies"
 FAULTS = "/api/v1/proxies/cache/faults"
 SCRIPTS = "/api/v1/proxies/cache/scripts"
 UNITS = ["us", "ms", "s", "m", "h", "d"]
+
+
+def _proxy(**more: Any) -> bytes:
+    plain = {"name": "x", "protocol": "tcp", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9"}
+    return json.dumps(plain | more).encode()
+
+
+def _changes(*found: tuple[str, str, Any]) -> bytes:
+    changes = [{"method": method, "path": path, "data": data} for method, path, data in found]
+    return json.dumps(changes).encode()
+
 
 # method, path, body, status, pointer, code, something in the title, an allowed value
 BAD: list[tuple[str, str, bytes, int, str | None, str, str, str | None]] = [
@@ -107,11 +120,67 @@ BAD: list[tuple[str, str, bytes, int, str | None, str, str, str | None]] = [
     ("DELETE", "/api/v1/proxies/cache/connections/1?how=x", b"", 422, None, "not-allowed", "reset",
      "close"),
     # methods
-    ("POST", "/api/v1/proxies", b"{}", 405, None, "method", "POST", "GET"),
-    ("DELETE", "/api/v1/proxies/cache", b"", 405, None, "method", "DELETE", "PATCH"),
+    ("PUT", "/api/v1/proxies", b"{}", 405, None, "method", "PUT", "GET"),
+    ("POST", "/api/v1/proxies/cache", b"", 405, None, "method", "POST", "PATCH"),
     ("PUT", FAULTS, b"{}", 405, None, "method", "PUT", "POST"),
-    ("OPTIONS", FAULTS, b"", 405, None, "method", "OPTIONS", "POST"),
     ("GET", "/api/v1/reload", b"", 405, None, "method", "GET", "POST"),
+    # proxies
+    ("POST", PROXIES, b"[]", 422, "", "not-allowed", "object", None),
+    ("POST", PROXIES, b"{}", 422, "/name", "value-missing", "has a name", None),
+    ("POST", PROXIES, _proxy(name="a b"), 422, "/name", "not-allowed", "cannot be a name", None),
+    ("POST", PROXIES, _proxy(name="cache"), 409, "/name", "name-taken", "another proxy", None),
+    ("POST", PROXIES, _proxy(protocol="rediss"), 422, "/protocol", "unknown-name", "'redis'",
+     "redis"),
+    ("POST", PROXIES, _proxy(listen=[]), 422, "/listen", "value-missing", "listens", None),
+    ("POST", PROXIES, _proxy(listen=[7]), 422, "/listen/0", "not-allowed", "has no host", None),
+    ("POST", PROXIES, _proxy(listen="127.0.0.1:6390"), 409, "/listen/0", "address-taken",
+     "the proxy 'cache'", None),
+    ("POST", PROXIES, _proxy(listen="127.0.0.1:8474"), 409, "/listen/0", "address-taken",
+     "control API", None),
+    ("POST", PROXIES, _proxy(listen=["[::1]:1", "[::1]:1"]), 422, "/listen/1", "given-twice",
+     "twice", None),
+    ("POST", PROXIES, _proxy(upstream="x:0"), 422, "/upstream", "not-allowed", "port from 1", None),
+    ("POST", PROXIES, _proxy(enabled="no"), 422, "/enabled", "not-allowed", "boolean", "false"),
+    ("POST", PROXIES, _proxy(options={"backlog": 0}), 422, "/options/backlog", "not-allowed",
+     "backlog", None),
+    ("POST", PROXIES, _proxy(options={"tls": "yes"}), 422, "/options/tls", "unknown-name", "tls",
+     "originate"),
+    ("POST", PROXIES, _proxy(options={"mirorr": True}), 422, "/options/mirorr", "unknown-name",
+     "'mirror'", "mirror"),
+    ("PATCH", "/api/v1/proxies/cache", b'{"name": "x"}', 422, "/name", "not-allowed", "stays",
+     None),
+    ("PATCH", "/api/v1/proxies/cache", b'{"listen": "127.0.0.1:7001"}', 409, "/listen/0",
+     "address-taken", "plain", None),
+    ("DELETE", "/api/v1/proxies/cach", b"", 404, None, "unknown-name", "'cache'", "cache"),
+    # the state
+    ("POST", "/api/v1/state", b"{}", 422, "", "not-allowed", "list", None),
+    ("POST", "/api/v1/state", b"[1]", 422, "/0", "not-allowed", "object", None),
+    ("POST", "/api/v1/state", _changes(("POST", FAULTS, "hang"), ("PUT", FAULTS, "hang")), 422,
+     "/1/method", "not-allowed", "PATCH", "DELETE"),
+    ("POST", "/api/v1/state", _changes(("POST", FAULTS, "hang"), ("POST", FAULTS, "hag")), 422,
+     "/1/data", "unknown-name", "'hang'", "hang"),
+    ("POST", "/api/v1/state",
+     _changes(("POST", FAULTS, "hang"), ("POST", FAULTS, {"kind": "delay", "every": 0})), 422,
+     "/1/data/every", "not-allowed", "from 1", None),
+    ("POST", "/api/v1/state", _changes(("POST", FAULTS, "hang"), ("DELETE", f"{FAULTS}/x", None)),
+     404, "/1/path", "unknown-name", "there is no fault 'x'", "slow"),
+    ("POST", "/api/v1/state", _changes(("PATCH", "/api/v1/panic", {})), 422, "/0/path",
+     "not-allowed", "the path is", None),
+    # seed, leases
+    ("PUT", "/api/v1/seed", b"{}", 422, "/seed", "value-missing", "whole number", None),
+    ("PUT", "/api/v1/seed", b'{"seed": -1}', 422, "/seed", "not-allowed", "whole number", None),
+    ("PUT", "/api/v1/seed", b'{"seed": true}', 422, "/seed", "not-allowed", "whole number", None),
+    ("PUT", "/api/v1/leases/x", b"{}", 404, None, "unknown-name", "no lease 'x'", None),
+    ("POST", FAULTS, b'{"kind": "hang", "lease": {"id": "1"}}', 422, "/lease/id", "not-allowed",
+     "name", None),
+    ("POST", FAULTS, b'{"kind": "hang", "lease": 15}', 422, "/lease", "not-allowed", "DURATION",
+     "for"),
+    ("POST", FAULTS, b'{"kind": "hang", "lease": "15"}', 422, "/lease/for", "unit-missing",
+     "no unit", None),
+    ("POST", FAULTS, b'{"kind": "hang", "enable_in": 2}', 422, "/enable_in", "unit-missing",
+     "no unit", "s"),
+    ("POST", FAULTS, b'{"kind": "hang", "enable_in": "2s", "enabled": true}', 422, "/enabled",
+     "not-allowed", "enable_in", None),
 ]  # fmt: skip
 
 
