@@ -134,3 +134,17 @@ def test_a_stall_keeps_its_place_in_what_an_edit_collects() -> None:
     assert bench.got == b""
     bench.wait(0.1)
     assert bench.got == ok(b"%d" % len(rows(b"one", b"two")))
+
+
+def test_a_client_that_left_behind_a_stalled_reply_is_let_go() -> None:
+    bench = Bench(fault(lambda m, d: Stall(2, "bytes", INF), "during"))
+    bench.client(query(b"k1"))
+    bench.server(ok(b"1"))
+    assert bench.got == ok(b"1")[:2]
+    bench.left.fin()
+    bench.turn()
+    assert bench.right.fin_out
+    bench.wait(9.9)
+    assert not bench.left.fin_out
+    bench.wait(0.2)
+    assert bench.left.fin_out
