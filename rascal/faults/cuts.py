@@ -125,6 +125,12 @@ class Truncate(Kind):
                 option="then" if options.then else "error",
                 allowed=("close", "reset", "hang"),
             )
+        if then in ("end", "error") and options.parts is None:
+            raise ConfigError(
+                f"{then} closes a reply between two of its parts: write "
+                f"{protocol.part or 'another then'}=… in place of bytes",
+                option="bytes",
+            )
         options.then = then
 
     def act(

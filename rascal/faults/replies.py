@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rascal.faults.calls import error_call, error_named, says, with_error_options
 from rascal.faults.connections import can_refuse
-from rascal.faults.types import Act, Draw, Kind, Level, Refuse, Repeat, Reply
+from rascal.faults.types import Act, Draw, Edit, Kind, Level, Refuse, Repeat, Reply
 from rascal.options import Option, Options, OptionTable
 from rascal.wire.types import HEAD_BYTES, Answer, Moment, WireProtocol
 
@@ -27,7 +27,9 @@ class Error(Kind):
     faithful = (
         "The bytes of a real server, compared with it where the error can be provoked. At "
         "request the upstream sees nothing; at reply it has done the work. Where a real server "
-        "would have rolled back or closed, the upstream is made to, and the connection closed."
+        "would have rolled back or closed, the upstream is made to, and the connection closed. "
+        "Requests that a real server never answers so (a read, where memory is full) pass and "
+        "count as skipped (command), unless the match names their command."
     )
     options = OptionTable(
         Option("error", "text", "its name in the catalogue, or a code", required=True),
@@ -47,6 +49,7 @@ class Error(Kind):
 
     def check(self, options: Options, protocol: WireProtocol, at: tuple[Moment, ...]) -> None:
         options.call = error_call(options.error, options, protocol)
+        options.commands = frozenset(options.call.spec.commands)
         if "connect" in at:
             can_refuse(options.call, protocol)
 
@@ -55,6 +58,10 @@ class Error(Kind):
     ) -> Act | str:
         if moment == "connect":
             return Refuse("close", options.call)
+        command = subject.head.command
+        if options.commands and command not in options.commands:
+            if not options.match.names(command):
+                return "command"
         return Reply(moment, says(options.call), repairs=True)
 
 
@@ -111,6 +118,10 @@ class Empty(Kind):
     def act(
         self, options: Options, subject: Any, moment: Moment, draw: Draw, state: Any
     ) -> Act | str:
+        protocol: WireProtocol = subject.protocol
+        edits = moment == "reply" and type(protocol).emptied is not WireProtocol.emptied
+        if edits and protocol.empty(subject.session, subject.head) is None:
+            return Edit(lambda x, reply: protocol.emptied(x.session, x.head, reply), HEAD_BYTES)
         return _reply(moment, lambda x: x.protocol.empty(x.session, x.head))
 
 

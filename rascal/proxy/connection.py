@@ -125,6 +125,8 @@ class Connection:
         self.silent = False
         self.hung = False
         self.gone = False
+        if protocol.messages:
+            protocol.wants(self.session, gate.fields)
         gate.connections[self.number] = self
         client.owner = self
 
@@ -354,7 +356,9 @@ class Connection:
     def kick(self, relay: Relay) -> None:
         """A reply has come: the request codec may have waited for it."""
         up = self.up
-        if up is not None and up.codec is not None and up.codec.waiting and not up.feeding:
+        if up is None or up is relay or up.codec is None or up.feeding:
+            return
+        if up.codec.waiting:
             up.again()
 
     def touch(self) -> None:
@@ -515,8 +519,10 @@ class Connection:
         if self.abandon is not None or self.ended_by or not self._blocked():
             return
         relays = [relay for relay in (self.up, self.down) if relay is not None]
-        waiting = any(item.what != "data" for relay in relays for item in relay.queue)
-        if self.hung or self.client.closed or waiting:
+        left = any(item.what != "data" for relay in relays for item in relay.queue)
+        if relays:  # a close looks like a half-close: its FIN may have been relayed already
+            left = left or self.upstream.fin or self.client.fin
+        if self.hung or self.client.closed or left:
             self.abandon = self.clock.call_at(self.clock.now() + ABANDON, self._abandoned)
 
     def _blocked(self) -> bool:

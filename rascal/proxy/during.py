@@ -58,7 +58,9 @@ def _cut(relay: ReplyRelay, x: Exchange, strike: Strike, act: Cut, kept: Any, ma
     connection = relay.connection
     if act.then in ("error", "end"):
         call = act.call if act.then == "error" else None
-        words = connection.protocol.terminate(connection.session, x.head, mark, call)
+        words = None
+        if not len(kept):  # a reply can be closed between two parts only
+            words = connection.protocol.terminate(connection.session, x.head, mark, call)
         if words is None:
             strike.done("impossible")
             return False
@@ -66,9 +68,7 @@ def _cut(relay: ReplyRelay, x: Exchange, strike: Strike, act: Cut, kept: Any, ma
         x.cut = True
         x.outcome = "cut"
         flush_collected(relay, x)
-        relay.put(kept)
         relay.put(words)
-        x.reply_size += len(kept)
         strike.done()
         if x.reply_head is not None and x.reply_head.pivot:
             connection.end("close", strike.fault.name)

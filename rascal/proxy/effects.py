@@ -49,21 +49,52 @@ def apply(connection: Connection, strike: Strike) -> None:
             connection.turn_away(strike, act)
         elif isinstance(act, ConnectHold):
             connection.hold_dial(strike, act.seconds)
-        elif isinstance(act, Age):
-            when = max(connection.clock.now(), connection.began + act.seconds)
-            connection.timers[strike] = connection.clock.call_at(
-                when, lambda act=act: _aged(connection, strike, act)
-            )
-        elif isinstance(act, Idle):
-            connection.touched = connection.clock.now()
-            connection.idlers[strike] = act
-            _watch_idle(connection, strike, act)
-        elif isinstance(act, BYTES):
-            if connection.up is not None:
-                _attach(connection, strike, act)
-            else:
-                connection.pending.append((strike, act))
+        else:
+            _set_up(connection, strike, act)
     connection.tune()
+
+
+def _set_up(connection: Connection, strike: Strike, act: Act) -> None:
+    """What lasts as long as the connection, and can be set up anew when the fault is changed."""
+    if isinstance(act, Age):
+        when = max(connection.clock.now(), connection.began + act.seconds)
+        connection.timers[strike] = connection.clock.call_at(
+            when, lambda: _aged(connection, strike, act)
+        )
+    elif isinstance(act, Idle):
+        connection.touched = connection.clock.now()
+        connection.idlers[strike] = act
+        _watch_idle(connection, strike, act)
+    elif isinstance(act, BYTES):
+        if connection.up is not None:
+            _attach(connection, strike, act)
+        else:
+            connection.pending.append((strike, act))
+
+
+def _take_down(connection: Connection, strike: Strike) -> None:
+    """Undo _set_up; what it held is free to go."""
+    timer = connection.timers.pop(strike, None)
+    if timer is not None:
+        timer.cancel()
+    connection.idlers.pop(strike, None)
+    connection.pending = [pair for pair in connection.pending if pair[0] is not strike]
+    if connection.due is not None and connection.due[0] is strike:
+        connection.due = None
+    for relay in (connection.up, connection.down):
+        if relay is not None:
+            relay.lags = [pair for pair in relay.lags if pair[0] is not strike]
+            relay.closed = [pair for pair in relay.closed if pair[0] is not strike]
+            if relay.outlet is not None:
+                relay.outlet.remove(strike)
+
+
+def _let_out(connection: Connection) -> None:
+    for relay in (connection.up, connection.down):
+        if relay is not None and relay.outlet is not None and not connection.ended_by:
+            relay.let_out()
+    if not connection.ended_by:
+        connection.pump()
 
 
 def attach(connection: Connection) -> None:
@@ -144,6 +175,24 @@ def discarded(connection: Connection, strike: Strike) -> None:
         )
 
 
+def renew(strike: Strike) -> None:
+    """The fault was changed: what it does to this connection is another from now on."""
+    connection: Connection = strike.subject.connection
+    if connection.ended_by or strike in connection.waits:
+        return
+    if not strike.fault.renewed(strike):
+        release(strike, "release")
+        return
+    _take_down(connection, strike)
+    for relay in (connection.up, connection.down):
+        if relay is not None and relay.discard is strike:
+            relay.discard = None
+    for act in strike.acts:
+        _set_up(connection, strike, act)
+    connection.tune()
+    _let_out(connection)
+
+
 def release(strike: Strike, on_remove: str) -> None:
     """The fault has left: void what has not struck, let go what it holds, in order."""
     connection: Connection = strike.subject.connection
@@ -151,28 +200,15 @@ def release(strike: Strike, on_remove: str) -> None:
     held = state == "fired" and strike.holding > 0
     dropped = state == "fired" and any(isinstance(act, Discard) for act in strike.acts)
     strike.done("removed")
-    timer = connection.timers.pop(strike, None)
-    if timer is not None:
-        timer.cancel()
-    connection.idlers.pop(strike, None)
-    connection.pending = [pair for pair in connection.pending if pair[0] is not strike]
-    if connection.due is not None and connection.due[0] is strike:
-        connection.due = None
+    _take_down(connection, strike)
     if connection.ended_by:
         return
     if connection.stuck is strike or dropped or (held and on_remove == "close"):
         connection.end("close", "fault removed")
         return
     _let_collected(connection, strike)
-    for relay in (connection.up, connection.down):
-        if relay is not None:
-            relay.lags = [pair for pair in relay.lags if pair[0] is not strike]
-            relay.closed = [pair for pair in relay.closed if pair[0] is not strike]
-            if relay.outlet is not None:
-                relay.outlet.remove(strike)
-                relay.let_out()
     connection.let_dial(strike)
-    connection.pump()
+    _let_out(connection)
 
 
 def _let_collected(connection: Connection, strike: Strike) -> None:

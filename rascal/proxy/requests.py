@@ -158,7 +158,9 @@ class RequestRelay(Relay):
                 else:
                     strike.fire()
                     x.injected = answer.reply
-                    x.close_after = answer.close
+                    x.close_after = answer.close or not (
+                        end or connection.protocol.drops_safely(head)
+                    )
                     x.outcome = "answered"
                     strike.done()
                     books.owed.append(x)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rascal.proxy.replies import ReplyRelay
 
 RANKS: dict[str, int] = {"skim": SKIM_RANK, "watch": WATCH_RANK, "hold": HOLD_RANK}
+UNCHANGED = (False, False)
 MODES: tuple[Mode, ...] = ("skim", "watch", "hold")
 
 
@@ -34,6 +35,8 @@ def tune(connection: Connection) -> None:
         _plain(up)
         _plain(down)
         return
+    if connection.rewrites != UNCHANGED and connection.protocol.rewritten(connection.session):
+        connection.rewrites = UNCHANGED
     needs = connection.gate.needs
     own_up, own_down = _own(up), _own(down)
     want_up = max(needs.up, own_up, HOLD_RANK if connection.rewrites[0] else 0)

@@ -161,8 +161,8 @@ class Http(WireProtocol):
     def rerender(self, session: HttpSession, head: Head, kept: bytes) -> bytes | None:
         return rerendered(head, kept) if isinstance(head, RequestHead) else None
 
-    def drops_safely(self, head: Head, body: int) -> bool:
-        return body <= DROP_BYTES
+    def drops_safely(self, head: Head) -> bool:
+        return not isinstance(head, RequestHead) or head.size <= DROP_BYTES
 
     def rewinds(self, session: HttpSession, head: Head) -> None:
         """An Upgrade or a CONNECT that the proxy has answered is refused: HTTP goes on."""

@@ -153,7 +153,7 @@ class MySQL(WireProtocol):
     def rerender(self, session: MySQLSession, head: Head, kept: bytes) -> bytes | None:
         return rerendered(session, head, kept)
 
-    def drops_safely(self, head: Head, body: int) -> bool:
+    def drops_safely(self, head: Head) -> bool:
         """A request of several packets is answered before its last sequence id is known."""
         return not isinstance(head, RequestHead) or head.size < 0xFFFFFF
 

@@ -360,7 +360,7 @@ class WireProtocol(ABC):
         """A kept reply to the same request, adapted to this one (sequence ids); None: cannot."""
         return kept
 
-    def drops_safely(self, head: Head, body: int) -> bool:
+    def drops_safely(self, head: Head) -> bool:
         """Whether a request that is answered instead may have its body read and dropped, so that
         the connection stays usable (HTTP: not beyond 1 MiB)."""
         return True
