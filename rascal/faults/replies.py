@@ -59,9 +59,9 @@ class Error(Kind):
         if moment == "connect":
             return Refuse("close", options.call)
         command = subject.head.command
-        if options.commands and command not in options.commands:
-            if not options.match.names(command):
-                return "command"
+        unheard = bool(options.commands) and command not in options.commands
+        if unheard and not options.match.names(command):
+            return "command"
         return Reply(moment, says(options.call), repairs=True)
 
 
