@@ -895,7 +895,7 @@ def test_a_script_and_a_roulette(place: Place) -> None:
         assert client.set("a", 4)
     control = place.node.control
     made = control.add("cache", {"roulette": "40% error(oom), 60% error(busy)", "name": "wheel"})
-    sights = [look(client.get, "a") for _ in range(50)]
+    sights = [look(client.set, "a", 3) for _ in range(50)]
     kinds = {type(one.error).__name__ for one in sights}
     assert kinds == {"OutOfMemoryError", "ResponseError"}
     gone = control.remove("cache", made["name"])
