@@ -147,8 +147,20 @@ def _answers(
     return lambda moment: partial(make, moment)
 
 
+SORTS = (
+    *("hold", "hold", "draw", "both", "hang", "answer", "answer", "answer", "lose", "end"),
+    *("lose_request", "cut", "cut", "cut", "stall", "repeat", "edit", "edit"),
+)
+FOCUS = ("answer", "cut", "edit", "repeat", "stall", "lose", "both")
+"""Kinds that a run may have alone."""
+
+
 def message_kind(
-    r: random.Random, protocol: WireProtocol, plain: Callable[[Any], bytes], parts: bool
+    r: random.Random,
+    protocol: WireProtocol,
+    plain: Callable[[Any], bytes],
+    parts: bool,
+    focus: str | None,
 ) -> tuple[ActKind, tuple[Moment, ...]]:
     """A kind about messages, and where it strikes."""
     seconds = r.choice((0.01, 0.5, 3.0))
@@ -156,28 +168,7 @@ def message_kind(
     moment: Moment = r.choice(("request", "reply"))
     unit: Any = "parts" if parts and r.random() < 0.7 else "bytes"
     after = r.choice((0, 1, 2, 5)) if unit == "parts" else r.choice((0, 1, 10, 500))
-    k = r.choice(
-        [
-            "hold",
-            "hold",
-            "draw",
-            "both",
-            "hang",
-            "answer",
-            "answer",
-            "answer",
-            "lose",
-            "lose_request",
-            "end",
-            "cut",
-            "cut",
-            "cut",
-            "stall",
-            "repeat",
-            "edit",
-            "edit",
-        ]
-    )
+    k = focus or r.choice(SORTS)
     if k == "hold":
         return ActKind(k, lambda m, d: Hold(m, seconds), holds=True), (moment,)
     if k == "draw":
@@ -296,16 +287,21 @@ def matcher(r: random.Random, protocol: WireProtocol) -> Matcher:
 
 
 def single(
-    r: random.Random, name: str, protocol: WireProtocol, plain: Any, **more: Any
+    r: random.Random,
+    name: str,
+    protocol: WireProtocol,
+    plain: Any,
+    focus: str | None = None,
+    **more: Any,
 ) -> FaultSpec:
     """One fault, at random."""
-    streams = not protocol.messages or r.random() < 0.15
+    streams = not protocol.messages or (r.random() < 0.15 and not focus)
     match = ALWAYS
     at: tuple[Moment, ...] = ()
     if streams:
         kind = connection_kind(r)
     else:
-        kind, at = message_kind(r, protocol, plain, protocol.part is not None)
+        kind, at = message_kind(r, protocol, plain, protocol.part is not None, focus)
         match = matcher(r, protocol)
         if match.reply and "request" in at:
             match = ALWAYS
@@ -334,11 +330,13 @@ def single(
     )
 
 
-def specification(r: random.Random, name: str, protocol: WireProtocol, plain: Any) -> Any:
+def specification(
+    r: random.Random, name: str, protocol: WireProtocol, plain: Any, focus: str | None = None
+) -> Any:
     """A fault, a script or a roulette, at random."""
     k = r.random()
-    if not protocol.messages or k < 0.75:
-        return single(r, name, protocol, plain)
+    if not protocol.messages or k < 0.75 or focus:
+        return single(r, name, protocol, plain, focus)
     parts: list[FaultSpec] = []
     while len(parts) < r.randrange(1, 5):
         part = single(r, f"{name}.{len(parts)}", protocol, plain, skip=0, every=1, count=None)

@@ -14,10 +14,11 @@ from typing import Any
 class Call:
     """A timer: of `callLater` (active, cancel) and of `call_at` (cancel) alike."""
 
-    __slots__ = ("fn", "when")
+    __slots__ = ("fn", "what", "when")
 
-    def __init__(self, when: float, fn: Callable[[], None]) -> None:
+    def __init__(self, when: float, fn: Callable[[], None], what: str = "") -> None:
         self.when = when
+        self.what = what or str(getattr(fn, "__qualname__", fn))
         self.fn: Callable[[], None] | None = fn
 
     def cancel(self) -> None:
@@ -43,15 +44,16 @@ class VirtualReactor:
     def now(self) -> float:
         return self.time
 
-    def call_at(self, when: float, fn: Callable[[], None]) -> Call:
+    def call_at(self, when: float, fn: Callable[[], None], what: str = "") -> Call:
         assert when == when and when != float("inf"), f"a timer at {when}"
         self._count += 1
-        call = Call(max(when, self.time), fn)
+        call = Call(max(when, self.time), fn, what)
         heapq.heappush(self._heap, (call.when, self._count, call))
         return call
 
     def callLater(self, delay: float, fn: Callable[..., Any], *args: Any) -> Call:
-        return self.call_at(self.time + delay, lambda: fn(*args))
+        what = str(getattr(fn, "__qualname__", fn))
+        return self.call_at(self.time + delay, lambda: fn(*args), what)
 
     def advance(self, to: float) -> None:
         """Run what is due until `to`, each call at its own time."""

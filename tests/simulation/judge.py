@@ -40,6 +40,8 @@ def check(site: Site, tape: Tape, now: float, final: bool) -> None:
         oracle.check_raw(bytes(site.said), told, up, down, final and not ended)
         if not fired and final and not broken:
             check_closes(site)
+        elif not fired and final:
+            check_resets(site)
     elif not site.troubles & GARBAGE:
         cuts = tape.terminated.get(id(site.connection.session), [])
         e = oracle.expect(site.model, site.sent, fired, cuts)
@@ -103,6 +105,14 @@ def check_closes(site: Site) -> None:
         raise Broken(4, f"server FIN {server.fin_in}, relayed {client.fin_out}")
 
 
+def check_resets(site: Site) -> None:
+    """4: RST as RST."""
+    if site.server is not None and site.troubles == {"client-rst"} and not site.server.rst_out:
+        raise Broken(4, "the client's reset was not relayed")
+    if site.troubles == {"server-rst"} and not site.client.rst_out:
+        raise Broken(4, "the upstream's reset was not relayed")
+
+
 def times(site: Site, fired: list[Struck], now: float) -> None:
     """6, where nothing but holds of messages struck."""
     if site.model.name == "tcp" or any(s.n < 0 for s in fired):
@@ -138,7 +148,7 @@ def check_bounds(site: Site, bound: int, read: int) -> None:
     up, down = connection.up, connection.down
     if up is None or down is None:
         return
-    largest = max((len(one.data) for one in site.model.requests), default=0)
+    largest = site.model.largest
     for relay, slack in ((up, read + 3 * largest), (down, 12 * read + 9000)):
         held = relay.size + (relay.outlet.size if relay.outlet is not None else 0)
         if held > bound + slack:
@@ -190,6 +200,18 @@ def check_asked(founders: list[Any], sites: list[Site], tape: Tape) -> None:
             raise Broken(7, f"{fault.name} matched {fault.matched} of {least} to {most} requests")
 
 
+def check_timers(world: World) -> None:
+    """9: no timer outlives its connection."""
+    for call in world.reactor.pending():
+        fn = call.fn
+        found = [getattr(fn, "__self__", None)]
+        found += [cell.cell_contents for cell in getattr(fn, "__closure__", None) or ()]
+        for one in found:
+            connection = getattr(getattr(one, "relay", one), "connection", None)
+            if getattr(connection, "gone", False):
+                raise Broken(9, f"a timer outlives its connection: {call.what}")
+
+
 def check_nothing_left(
     world: World, gate: Any, budget: Any, faults: list[Any], changed: list[Any]
 ) -> None:
@@ -198,6 +220,9 @@ def check_nothing_left(
         left = next(iter(gate.connections.values()))
         raise Broken(9, f"connection {left.number} is left open")
     gate.close()
+    for call in world.reactor.pending():
+        if not call.what.startswith("End."):
+            raise Broken(9, f"a timer is left: {call.what} at {call.when}")
     world.reactor.advance(world.reactor.time + 100.0)
     if world.hangups.ends:
         raise Broken(9, f"{len(world.hangups.ends)} ends are left open")

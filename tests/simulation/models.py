@@ -68,6 +68,7 @@ class Model:
         self.buffer = bytearray()
         self.heard = bytearray()
         self.serial = 0
+        self.largest = 0
         self.broken = False
         """The server got something that is not its protocol."""
 
@@ -79,6 +80,7 @@ class Model:
         assert request.data not in self.index, request.data
         self.index[request.data] = number
         self.requests.append(request)
+        self.largest = max(self.largest, len(request.data))
         return request
 
     def make(self, number: int) -> Request:
@@ -131,10 +133,14 @@ class Model:
         """Behind FIN of the client: what ends a reply that only EOF ends."""
         return b""
 
+    bulky = False
+
     def pad(self, large: int = 3000) -> bytes:
         """Filling: mostly little."""
         r = self.rng
         k = r.random()
+        if self.bulky and k < 0.5:
+            return b"y" * r.randrange(large)
         if k < 0.5:
             return b""
         return b"x" * (r.randrange(40) if k < 0.9 else r.randrange(large))
@@ -220,7 +226,7 @@ class ToyModel(Model):
 
     def push(self) -> Reply | None:
         self.serial += 1
-        return Reply(toy.frame("P", 0, b"push %d" % self.serial + self.pad(200)), what="push")
+        return Reply(toy.frame("P", 0, b"push %d" % self.serial + self.pad(600)), what="push")
 
     def hear(self, data: bytes) -> None:
         """Sequence ids go on without a gap; nothing follows but what may."""

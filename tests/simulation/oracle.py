@@ -104,6 +104,8 @@ def expect(model: Model, sent: list[Sent], strikes: list[Struck], cuts: list[byt
     first = GREETING if model.greets else 0
     for index in range(first, len(model.requests)):
         acts = mine.get(index, [])
+        if index >= 0 and not model.requests[index].replies:
+            check_noreply(acts)
         answer = _one(acts, Reply, "request") or _one(acts, Reply, "connect")
         if answer is not None:
             assert answer.made is not None
@@ -163,6 +165,13 @@ def expect(model: Model, sent: list[Sent], strikes: list[Struck], cuts: list[byt
             stop_down = True
             e.whole = e.whole_up = False
     return e
+
+
+def check_noreply(acts: list[Struck]) -> None:
+    """3: a request without a reply can only be held."""
+    for struck in acts:
+        if struck.fired is not None and not all(isinstance(act, Hold) for act in struck.acts):
+            raise Broken(3, f"{struck.name} struck a request that is never answered")
 
 
 def _one(acts: list[Struck], kinds: Any, moment: str | None = None) -> Struck | None:

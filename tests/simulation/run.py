@@ -83,6 +83,8 @@ class Run:
         self.troubles = r.choice((0.0, 0.0, 0.01, 0.03, 0.06))
         self.settled = r.random() < 0.15
         """The faults of the beginning stay, and no others come."""
+        self.focus = r.choice(acts.FOCUS) if not self.sentences and r.random() < 0.5 else None
+        self.bulky = r.random() < 0.2
         self.steps = r.choice((150, 400, 900))
         self.most = r.choice((1, 2, 4, 6))
 
@@ -114,7 +116,7 @@ class Run:
         name = f"f{len(self.faults) + len(self.gone)}"
         if self.sentences and self.rng.random() < 0.8:
             return self.spoken.sentence(self.rng, name, self.protocol)
-        return acts.specification(self.rng, name, self.protocol, self.spoken.plain)
+        return acts.specification(self.rng, name, self.protocol, self.spoken.plain, self.focus)
 
     def add(self) -> Any:
         spec = self.specification()
@@ -172,6 +174,7 @@ class Run:
         world = self.world
         number = len(world.sites) + 1
         site = Site(world, number, self.spoken.model(self.rng))
+        site.model.bulky = self.bulky
         world.sites.append(site)
         site.connection = Connection(self.gate, site.client_end, site.dial)
         site.note(f"connects, window {site.client.window}")
@@ -215,9 +218,12 @@ class Run:
             elif k < 0.10:
                 world.reactor.advance(world.reactor.time + r.choice((0.001, 0.01, 0.1, 1.0)))
             else:
-                r.choice(world.sites).step()
+                site = r.choice(world.sites)
+                site.step()
+                judge.check_bounds(site, self.gate.hold_bytes, READ)
             checked = self.check_step(checked)
             if step % 25 == 0:
+                judge.check_timers(world)
                 self.check_sites(False)
         self.end()
         return self.stats()
@@ -294,8 +300,6 @@ class Run:
             judge.check_counters(fault, self.changed)
         for fault in self.gone[-1:]:
             judge.check_counters(fault, self.changed)
-        for site in world.sites:
-            judge.check_bounds(site, self.gate.hold_bytes, READ)
         return len(strikes)
 
     def check_sites(self, final: bool) -> None:

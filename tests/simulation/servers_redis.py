@@ -268,7 +268,7 @@ class RedisModel(Model):
             key = bulk(b"key%d" % self.serial)
             return Reply(b">2\r\n$10\r\ninvalidate\r\n*1\r\n" + key, what="push")
         mark = b">" if self.resp == 3 else b"*"
-        text = bulk(b"push %d" % self.serial + self.pad(200))
+        text = bulk(b"push %d" % self.serial + self.pad(600))
         return Reply(mark + b"3\r\n$7\r\nmessage\r\n$2\r\nc1\r\n" + text, what="push")
 
     # -- the client reads --------------------------------------------------------------------------

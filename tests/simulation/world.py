@@ -290,34 +290,38 @@ class Site:
         return end.turn_write() if write else end.turn_read(chunk)
 
     def step(self) -> None:
-        """One thing happens."""
+        """One thing happens, if any can."""
         r, climate = self.rng, self.world.climate
-        k = r.random()
-        size = r.choice(climate.chunks)
-        if k < 0.12:
-            self.make_request()
-        elif k < 0.28:
-            self.send(size)
-        elif k < 0.44:
-            self.kernel(True, size, False)
-        elif k < 0.58:
-            self.kernel(False, size, False)
-        elif k < 0.66:
-            self.kernel(r.random() < 0.5, size, True)
-        elif k < 0.76:
-            self.listen(size)
-        elif k < 0.86:
-            self.serve(size)
-        elif k < 0.96:
-            self.speak(size)
-        elif self.dialling is not None:
-            self.answer_dial()
-        elif r.random() < climate.pushes:
-            self.push()
+        for _ in range(4):
+            if self.act(r.random(), r.choice(climate.chunks)):
+                break
         if climate.rough and r.random() < climate.rough:
             self.disturb()
         if climate.garbage and r.random() < climate.garbage:
             self.garble()
+
+    def act(self, k: float, size: int) -> bool:
+        """Try one thing; whether it could be done."""
+        if self.dialling is not None and k > 0.95:
+            self.answer_dial()
+            return True
+        if k < 0.12:
+            return self.make_request()
+        if k < 0.28:
+            return self.send(size)
+        if k < 0.44:
+            return self.kernel(True, size, False)
+        if k < 0.58:
+            return self.kernel(False, size, False)
+        if k < 0.66:
+            return self.kernel(k < 0.62, size, True)
+        if k < 0.76:
+            return self.listen(size)
+        if k < 0.86:
+            return self.serve(size)
+        if k < 0.96:
+            return self.speak(size)
+        return self.rng.random() < self.world.climate.pushes and self.push()
 
     def finish(self) -> bool:
         """Everybody does what there is to do; whether something moved."""
