@@ -37,8 +37,8 @@ pytestmark = [
 SECONDS = float(os.environ.get("RASCAL_SOAK_SECONDS", "180"))
 SEED = int(os.environ.get("RASCAL_SOAK_SEED", "1"))
 THREADS = 6
-WARM_UP = 0.25
-"""Share of the time after which memory counts."""
+WARM_UP = max(45.0, SECONDS / 4)
+"""Seconds after which memory counts: by then the rings of latest exchanges are full."""
 LET_GO = 30.0
 """A client that left behind a hang is let go after 10 seconds; what a connection that ended still
 has to say (a shaper keeps it back) has 30."""
@@ -292,9 +292,9 @@ def test_soak(children: Children, capsys: pytest.CaptureFixture[str]) -> None:
     watch, trouble = Watch(node), Trouble(node, kinds, SEED)
     before = watch.descriptors()
 
-    soak(node, watch, trouble, SECONDS * WARM_UP, SEED)
+    soak(node, watch, trouble, WARM_UP, SEED)
     warm = watch.rest(5)
-    found = soak(node, watch, trouble, SECONDS * (1 - WARM_UP), SEED + 1)
+    found = soak(node, watch, trouble, max(15.0, SECONDS - WARM_UP), SEED + 1)
     end = watch.rest(5)
 
     with capsys.disabled():
