@@ -162,8 +162,8 @@ def check_rest(site: Site) -> None:
     connection = site.connection
     if connection.strikes:
         raise Broken(5, f"strikes are left: {[s.fault.name for s in connection.strikes]}")
-    if connection.ended_by:
-        return
+    if connection.ended_by or (connection.abandon is not None and site.troubles):
+        return  # its client reset a dead connection: let go in a while
     for relay in (connection.up, connection.down):
         if relay is None:
             continue

@@ -99,7 +99,7 @@ def left_is_nothing(right: Any) -> Any:
 # -- the books -------------------------------------------------------------------------------------
 
 
-@mutant("one queue: what was parsed counts as delivered", ReplyRelay, "meet")
+@mutant("one queue: what was parsed counts as delivered", ReplyRelay, "meet", "toy")
 def one_queue(right: Any) -> Any:
     def meet(self: Any, piece: Any, struck: bool) -> Any:
         found = right(self, piece, struck)
@@ -124,7 +124,7 @@ def injected_before_its_turn(right: Any) -> Any:
     return flush
 
 
-@mutant("an injected reply goes out inside a message", Connection, "flush_owed")
+@mutant("an injected reply goes out inside a message", Connection, "flush_owed", "toy")
 def injected_inside_a_message(right: Any) -> Any:
     def flush(self: Any) -> None:
         down = self.down
@@ -138,12 +138,7 @@ def injected_inside_a_message(right: Any) -> Any:
     return flush
 
 
-@mutant("the proxy's own request is written inside a message", RequestRelay, "again")
-def never_kicked(right: Any) -> Any:
-    return lambda self: None
-
-
-@mutant("own requests are written at once, inside a message too", Connection, "repair")
+@mutant("own requests are written at once, inside a message too", Connection, "repair", "toy")
 def rollback_inside_a_message(right: Any) -> Any:
     def repair(self: Any, requests: Any) -> None:
         up = self.up
@@ -156,7 +151,7 @@ def rollback_inside_a_message(right: Any) -> Any:
     return repair
 
 
-@mutant("own requests are not written", Connection, "repair")
+@mutant("own requests are not written", Connection, "repair", "redis")
 def no_rollback(right: Any) -> Any:
     return lambda self, requests: None
 
@@ -164,7 +159,7 @@ def no_rollback(right: Any) -> Any:
 # -- holds and order -------------------------------------------------------------------------------
 
 
-@mutant("holds of one message do not add up: the first counts", Item, "ready")
+@mutant("holds of one message do not add up: the first counts", Item, "ready", "redis")
 def only_the_first_hold(right: Any) -> Any:
     def ready(self: Any) -> float:
         live = [seconds for strike, seconds in self.holds if strike.state == "fired"]
@@ -201,7 +196,7 @@ def used_up_releases(right: Any) -> Any:
     return check
 
 
-@mutant("FIN does not wait for what is held", Relay, "enqueue")
+@mutant("FIN does not wait for what is held", Relay, "enqueue", "redis")
 def fin_overtakes_the_queue(right: Any) -> Any:
     def enqueue(self: Any, item: Any) -> None:
         if item.what == "fin" and self.queue:
@@ -212,7 +207,7 @@ def fin_overtakes_the_queue(right: Any) -> Any:
     return enqueue
 
 
-@mutant("what is not held passes what is", Relay, "piece")
+@mutant("what is not held passes what is", Relay, "piece", "redis")
 def unheld_pass_the_held(right: Any) -> Any:
     def piece(self: Any, piece: Any, write: bool, lags: Any) -> None:
         queue = self.queue
@@ -246,7 +241,7 @@ def count_not_given_back(right: Any) -> Any:
     return done
 
 
-@mutant("only the winner is asked", Gate, "_pick")
+@mutant("only the winner is asked", Gate, "_pick", "toy")
 def ask_only_the_winner(right: Any) -> Any:
     def pick(
         self: Any, fault: Any, x: Any, replies: bool, taken: Any, blocked: bool, *more: Any
@@ -320,7 +315,7 @@ def hang_goes_on(right: Any) -> Any:
 # -- bytes and bounds ------------------------------------------------------------------------------
 
 
-@mutant("the rest is replaced, not appended to", End, "write")
+@mutant("the rest is replaced, not appended to", End, "write", "redis")
 def rest_replaced(right: Any) -> Any:
     def write(self: Any, data: Any) -> None:
         if self.rest and not self._mute:
@@ -332,7 +327,7 @@ def rest_replaced(right: Any) -> Any:
     return write
 
 
-@mutant("reading goes on whatever is held", Relay, "flow")
+@mutant("reading goes on whatever is held", Relay, "flow", "toy")
 def flow_without_bound(right: Any) -> Any:
     def flow(self: Any) -> None:
         if not self.source.closed and not self.connection.ended_by:
