@@ -168,6 +168,8 @@ class _Making:
                 continue
             if address.type == "unix" and len(os.fsencode(address.path)) > UNIX_PATH:
                 self._find(f"a socket's path has at most {UNIX_PATH} bytes", pointer)
+            elif address.type == "unix" and {*" ,"} & {*address.path}:
+                self._find("the path of a socket holds neither blanks nor commas here", pointer)
             elif any(clash(address, other) for other in found):
                 self._find(f"{address} is given twice", pointer, "given-twice")
             found.append(address)
@@ -231,8 +233,7 @@ class _Making:
     # ---- helpers
 
     def _option(self, option: Option, data: Any, pointer: str) -> Any:
-        text = option.type == "text"
-        if text and isinstance(data, str) and not (data.strip() and data.isprintable()):
+        if isinstance(data, str) and not (data.strip() and data.isprintable()):
             self._find(f"'{option.name}' is a text on one line", pointer)
             return None
         try:

@@ -18,8 +18,8 @@ from rascal.control._problems import Problem
 from rascal.control._site import Api
 from rascal.errors import ConfigError, ConfigErrors
 
-SEEDS = 1 << 64
-"""So many there are."""
+SEEDS = 10**15
+"""So many there are; proxies.ini knows no longer numbers."""
 
 
 def routes(api: Api) -> None:

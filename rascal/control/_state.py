@@ -78,14 +78,14 @@ def get_export(call: Call) -> Reply:
 def configuration(node: Any) -> Configuration:
     """The configuration that would begin in this state."""
     found: Configuration = node.configuration
-    given = {name: value for name, value in found.given.items() if name != "include"}
+    given: dict[str, Any] = {}
     for name, option in SERVICE.items():
-        value = getattr(found, name, None)
-        if name == "control":
-            value = "off" if value is None else value
-        if name in given or (value not in (None, ()) and str(value) != str(option.default)):
+        value = node.seed if name == "seed" else getattr(found, name, None)
+        if name == "control" and value is None:
+            value = "off"
+        usual = value in (None, ()) or str(value) == str(option.default)
+        if not usual or (name in found.given and name != "include"):
             given[name] = value
-    given["seed"] = node.seed
     return attrs.evolve(found, seed=node.seed, given=given, proxies=node.specs())
 
 
