@@ -17,6 +17,7 @@ from within import within
 from rascal.config import Token
 from rascal.control._site import make_site
 from rascal.control.client import Client, Refused, Unreachable
+from rascal.errors import ConfigError
 
 
 @pytest.fixture
@@ -52,9 +53,9 @@ def walk(client: Client) -> None:
         assert client.enable("cache", "d")["armed"]
         assert client.change("cache", "d", "delay 3s")["text"] == "delay(3s) name d"
         assert client.restart("cache", "d")["armed"]
-        assert client.fault("cache", "d")["fired"] == 0
+        assert client.get("cache", "d")["fired"] == 0
         assert client.remove("cache", "d")["name"] == "d"
-        assert client.script("cache", "pass", match="command=DEL", name="s")["form"] == "script"
+        assert client.add_script("cache", "pass", match="command=DEL", name="s")["form"] == "script"
         assert client.remove("cache", "s", collection="scripts")["unused"] == [1]
         assert client.counters()["cache"]["faults"]["slow"]["fired"] == 0
         assert client.reset_counters()
@@ -150,9 +151,14 @@ def test_what_is_no_control_api_is_said_so() -> None:
             thread.join(10)
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "http://", "http://127.0.0.1:x", "http://127.0.0.1:1"])
+@pytest.mark.parametrize("url", ["ftp://x", "http://", "http://127.0.0.1:x", "unix:c.sock"])
 def test_urls_that_lead_nowhere(url: str) -> None:
-    with Client(url) as client, pytest.raises(Unreachable):
+    with pytest.raises(ConfigError, match=r"write http://127\.0\.0\.1:8474"):
+        Client(url)
+
+
+def test_nobody_answers() -> None:
+    with Client("http://127.0.0.1:1") as client, pytest.raises(Unreachable, match="refused"):
         client.proxies()
 
 

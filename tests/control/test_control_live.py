@@ -80,7 +80,7 @@ def test_an_error_is_added_proved_and_removed(api: Client, cache: Any) -> None:
     assert cache.get("a") == b"1"
     books = api.counters()["cache"]["faults"]["loading"]
     assert (books["matched"], books["fired"], books["skipped"]) == (1, 1, {})
-    assert not api.fault("cache", "loading")["armed"]
+    assert not api.get("cache", "loading")["armed"]
     struck = api.exchanges("cache", fault="loading")
     assert [(one["command"], one["faults"]) for one in struck] == [("GET", ["loading"])]
     assert struck[0]["fields"]["key"]
@@ -93,7 +93,7 @@ def test_a_hang_is_shown_and_let_go(api: Client, cache: Any) -> None:
     api.add("cache", "hang match command=GET")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(cache.get, "a")
-        api.wait_until(lambda: api.fault("cache", "hang")["waiting"] == 1)
+        api.wait_until(lambda: api.get("cache", "hang")["waiting"] == 1)
         assert not waiting.done()
         (shown,) = [one for one in api.connections("cache").values() if one["held_by"]]
         assert (shown["faults"], shown["held_by"]) == (["hang"], ["hang"])
@@ -108,13 +108,13 @@ def test_a_change_concerns_the_next_match(api: Client, cache: Any) -> None:
     began = time.monotonic()
     assert cache.get("a") == b"1"
     assert time.monotonic() - began < 4
-    assert api.fault("cache", "delay")["hits"] == [0]
+    assert api.get("cache", "delay")["hits"] == [0]
 
 
 def test_a_script_takes_its_steps(api: Client, cache: Any) -> None:
-    api.script("cache", "pass 2, error(oom)", match="command=SET", name="third")
+    api.add_script("cache", "pass 2, error(oom)", match="command=SET", name="third")
     assert cache.set("a", "1")
-    assert [s["state"] for s in api.fault("cache", "third", "scripts")["steps"]] == [
+    assert [s["state"] for s in api.get("cache", "third", "scripts")["steps"]] == [
         "used",
         "unused",
         "unused",
@@ -122,7 +122,7 @@ def test_a_script_takes_its_steps(api: Client, cache: Any) -> None:
     assert cache.set("a", "1")
     with pytest.raises(redis.OutOfMemoryError):
         cache.set("a", "2")
-    assert api.fault("cache", "third", "scripts")["unused"] == []
+    assert api.get("cache", "third", "scripts")["unused"] == []
     assert api.restart("cache", "third", collection="scripts")["unused"] == [1, 2, 3]
 
 
@@ -151,7 +151,7 @@ def test_panic_lets_everything_go_and_refuses_more(api: Client, cache: Any) -> N
     api.add("cache", "hang")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(cache.get, "a")
-        api.wait_until(lambda: api.fault("cache", "hang")["waiting"] == 1)
+        api.wait_until(lambda: api.get("cache", "hang")["waiting"] == 1)
         assert api.panic(True, "Ada")["by"] == "Ada"
         assert waiting.result(5) == b"1"
     assert api.faults("cache") == {}
@@ -210,7 +210,7 @@ def test_control_answers_while_a_thousand_connections_hang(
             sock = socket.create_connection(("127.0.0.1", port), 10)
             sock.sendall(request)
             socks.append(sock)
-        api.wait_until(lambda: api.fault("cache", "hang")["waiting"] == CONNECTIONS, seconds=30)
+        api.wait_until(lambda: api.get("cache", "hang")["waiting"] == CONNECTIONS, seconds=30)
         took: dict[str, list[float]] = {}
 
         def timed(name: str, call: Callable[[], Any]) -> Any:

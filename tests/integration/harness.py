@@ -53,7 +53,7 @@ class Armed:
     @property
     def state(self) -> dict[str, Any]:
         """As the API shows it now, or showed it when it was removed."""
-        return self.last or self.node.control.fault(self.proxy, self.name, self.collection)
+        return self.last or self.node.control.get(self.proxy, self.name, self.collection)
 
     @property
     def fired(self) -> int:
@@ -128,7 +128,7 @@ class Node:
         self, proxy: str, steps: str, match: str | None = None, fired: int | None = None
     ) -> Iterator[Armed]:
         """The same with a script; every step must have been used."""
-        made = self.control.script(proxy, steps, match)
+        made = self.control.add_script(proxy, steps, match)
         armed = Armed(self, proxy, made["name"], "scripts")
         with self._proved(armed, fired):
             yield armed

@@ -178,7 +178,7 @@ def test_reloads_leave_alone_what_need_not_change(
                 change(before.replace("name slow", "name slow\n    throttle(90MB/s) name wide"))
                 assert set(node.control.faults("echo")) == {"slow", "wide"}
                 assert set(node.control.proxies()) == {"echo"}
-            assert node.control.fault("echo", "slow")["matched"] == len(traffic.talks)
+            assert node.control.get("echo", "slow")["matched"] == len(traffic.talks)
 
             change(before.replace(write_address(one.address), write_address(two.address)))
             heard = two.heard
