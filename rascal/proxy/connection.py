@@ -462,6 +462,8 @@ class Connection:
             books.close()
         if not relay.dropping():
             relay.put(relay.left())
+        if relay.mode == "hold" and relay.codec is not None:
+            relay.ahead = len(relay.codec.undecided())
         relay.finish_out("shut")
 
     def hangup(self, end: Any) -> None:
@@ -469,6 +471,9 @@ class Connection:
         if end is self.client:
             self.hung = True
         self.check_abandon()
+        for relay in (self.up, self.down):
+            if relay is not None and relay.target is end:
+                relay.flow()  # a reset has dropped the rest
 
     def lost(self, end: Any) -> None:
         """RST of one peer: what it sent goes on in order and RST behind it; what was meant for

@@ -57,6 +57,8 @@ class Outlet:
                 else:
                     if again < INF:
                         self.timer = relay.connection.clock.call_at(again, self._again)
+                    else:
+                        relay.connection.check_abandon()
                     break
         finally:
             self.busy = False
@@ -97,6 +99,11 @@ class Outlet:
         if ends:
             self.clear()
             relay.connection.end(ends, "limit")
+
+    @property
+    def stopped(self) -> bool:
+        """Bytes wait here, and no time will let them out."""
+        return bool(self.pending) and self.timer is None
 
     def cancel(self) -> None:
         if self.timer is not None:

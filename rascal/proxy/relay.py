@@ -517,5 +517,7 @@ class Relay:
         self.closed.clear()
 
     def blocked(self) -> bool:
-        """Something stands behind a hold without end."""
+        """Something stands behind a hold or a shaper without end."""
+        if self.outlet is not None and self.outlet.stopped:
+            return True
         return bool(self.queue) and self.queue[0].ready() == INF

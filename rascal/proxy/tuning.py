@@ -81,8 +81,7 @@ def _clean(connection: Connection) -> bool:
         or up.injections
         or any(strike.subject is not connection for strike in connection.strikes)
         or up.dropping()
-        or down.dropping()
-        or not (connection.client.fin or connection.books.clean())
+        or not (connection.client.fin or (connection.books.clean() and not down.dropping()))
     )
 
 

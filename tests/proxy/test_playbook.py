@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from bench import Bench, compiled, error, fault, frame, keyed, ok, query, rows, script
 
-from rascal.faults.types import INF, Cut, Edit, Hold, Pace, Reply, Stall
+from rascal.faults.types import INF, Cut, Edit, Hold, Pace, Reply, Shaper, Stall
 from rascal.wire.types import Answer
-from tests.simulation.acts import Limit
+from tests.simulation.acts import Limit, Rate
+
+
+class Never(Shaper):
+    """Lets nothing out, ever."""
+
+    def allow(self, now: float, available: int) -> tuple[int, float]:
+        return 0, INF
 
 
 def test_a_hold_of_one_request_holds_those_behind_it() -> None:
@@ -148,3 +155,54 @@ def test_a_client_that_left_behind_a_stalled_reply_is_let_go() -> None:
     assert not bench.left.fin_out
     bench.wait(0.2)
     assert bench.left.fin_out
+
+
+def test_two_resets_behind_two_rests_end_the_connection() -> None:
+    bench = Bench(window=10)
+    bench.client(query(b"k1", 200))
+    bench.server(frame("P", 0, b"." * 200))
+    assert all(end.rest for end in bench.ends)
+    bench.left.feed(query(b"k2"))
+    bench.right.feed(ok(b"1"))
+    bench.left.rst()
+    bench.right.rst()
+    bench.turn()
+    assert not bench.gate.connections
+
+
+def test_a_client_that_left_behind_a_shaper_without_end_is_let_go() -> None:
+    bench = Bench(fault(lambda m, d: Pace("to_client", Never)))
+    bench.client(query(b"k1"))
+    bench.server(ok(b"1"))
+    bench.left.fin()
+    bench.turn()
+    bench.wait(9.9)
+    assert bench.gate.connections
+    bench.wait(0.2)
+    assert not bench.gate.connections
+
+
+def test_undecided_bytes_before_a_fin_leave_once() -> None:
+    slow = fault(lambda m, d: Pace("to_upstream", lambda: Rate(10.0, 1)), name="slow")
+    hold = fault(lambda m, d: Hold(m, 1.0), "request", name="hold", holds=True)
+    bench = Bench(slow, hold)
+    bench.client(query(b"k1")[:3])
+    bench.left.fin()
+    bench.turn()
+    bench.gate.remove("hold")
+    bench.gate.remove("slow")
+    bench.turn()
+    assert bench.seen == query(b"k1")[:3]
+
+
+def test_a_cut_reply_that_never_ends_keeps_nothing_in_hold() -> None:
+    bench = Bench(fault(lambda m, d: Cut(0, "parts", "end"), "during"))
+    bench.client(query(b"k1"))
+    bench.server(rows(b"one", b"two")[:12])
+    bench.right.fin()
+    bench.turn()
+    assert bench.left.fin_out
+    bench.gate.remove("f")
+    bench.client(query(b"k2"))
+    assert bench.connection.up is not None
+    assert bench.connection.up.mode == "skim"
