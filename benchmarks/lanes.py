@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import urllib.request
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import attrs
@@ -110,20 +111,27 @@ def start_servers(children: Children, pin: Pins) -> dict[str, Address]:
     return found
 
 
-def start_lanes(children: Children, servers: dict[str, Address], pin: Pins) -> dict[str, Lane]:
-    """Everything that can be compared here, `direct` first."""
-    lanes = {"direct": Lane("direct", servers)}
-    lanes["tcp"] = _rascal(children, "tcp", servers, pin, codec=False)
-    lanes["rascal"] = _rascal(children, "rascal", servers, pin)
-    lanes["armed"] = _rascal(children, "armed", servers, pin, armed=True)
+def start_lanes(
+    children: Children, servers: dict[str, Address], pin: Pins, wanted: Collection[str] | None
+) -> dict[str, Lane]:
+    """Everything that can be compared here, or what is wanted of it; `direct` first."""
+    makers: dict[str, Callable[[], Lane]] = {
+        "tcp": lambda: _rascal(children, "tcp", servers, pin, codec=False),
+        "rascal": lambda: _rascal(children, "rascal", servers, pin),
+        "armed": lambda: _rascal(children, "armed", servers, pin, armed=True),
+    }
     if find("haproxy"):
-        lanes["haproxy"] = _haproxy(children, "haproxy", servers, pin, "")
-        more = "  tune.bufsize 65536\n"
-        lanes["splice"] = _haproxy(children, "splice", servers, pin, more, "  option splice-auto\n")
+        makers["haproxy"] = lambda: _haproxy(children, "haproxy", servers, pin, "")
+        large, splice = "  tune.bufsize 65536\n", "  option splice-auto\n"
+        makers["splice"] = lambda: _haproxy(children, "splice", servers, pin, large, splice)
     if find("nginx") and stream_module() is not None:
-        lanes["nginx"] = _nginx_stream(children, servers, pin)
+        makers["nginx"] = lambda: _nginx_stream(children, servers, pin)
     if find("toxiproxy-server"):
-        lanes["toxiproxy"] = _toxiproxy(children, servers, pin)
+        makers["toxiproxy"] = lambda: _toxiproxy(children, servers, pin)
+    lanes = {"direct": Lane("direct", servers)}
+    for name, make in makers.items():
+        if wanted is None or name in wanted:
+            lanes[name] = make()
     return lanes
 
 

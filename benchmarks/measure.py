@@ -51,6 +51,7 @@ class Case:
         load: address, seconds and pins to what a client found.
         lanes: only these; None: all but `splice`.
         short: part of the short run.
+        once: takes so long that the short run has one round of it.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Case:
     load: Callable[[Address, float, Pins], Load]
     lanes: tuple[str, ...] | None = None
     short: bool = False
+    once: bool = False
 
 
 def measure(case: Case, lane: Lane, seconds: float, pin: Pins) -> Sample:
@@ -169,7 +171,9 @@ CASES = (
     Case("RESP, 64, 16 pipelined", "redis", "request", resp(64, 16), short=True),
     Case("HTTP, 1 connection", "http", "request", web(1)),
     Case("HTTP, 64 connections", "http", "request", web(64), short=True),
-    Case("HTTP, new connection each", "http", "request", web(16, close=True), short=True),
+    Case(
+        "HTTP, new connection each", "http", "request", web(16, close=True), short=True, once=True
+    ),
     Case(
         "memcached, 1 connection",
         "memcached",

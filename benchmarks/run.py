@@ -24,7 +24,7 @@ from report import Results, machine, summary, table, write
 
 from rascal.demo.children import Children
 
-SHORT_LANES = ("direct", "rascal", "armed", "haproxy", "tcp")
+SHORT_LANES = ("tcp", "rascal", "armed", "haproxy")
 
 
 def main() -> int:
@@ -44,9 +44,8 @@ def main() -> int:
         Path(folder).chmod(0o755)
         with Children(Path(folder)) as children:
             servers = start_servers(children, pin)
-            lanes = start_lanes(children, servers, pin)
-            if options.lanes:
-                lanes = {n: one for n, one in lanes.items() if n in ("direct", *options.lanes)}
+            wanted = options.lanes or (SHORT_LANES if options.short else None)
+            lanes = start_lanes(children, servers, pin, wanted)
             cases = [case for case in CASES if case.server in servers and _wanted(case, options)]
             memory = {} if options.only else _memory(lanes, pin)
             results = _measure(cases, lanes, rounds, seconds, options.short, pin)
@@ -109,7 +108,7 @@ def _measure(
         names = _lanes_of(case, lanes, short)
         found = results[case.name] = {name: [] for name in names}
         measure(case, lanes["direct"], min(seconds, 0.2), pin)  # warm, and how fast it is
-        for turn in range(rounds):
+        for turn in range(1 if short and case.once else rounds):
             for name in names if turn % 2 == 0 else names[::-1]:
                 found[name].append(measure(case, lanes[name], seconds, pin))
         print("\n" + "\n".join(table(case, found)), flush=True)
@@ -119,7 +118,7 @@ def _measure(
 def _lanes_of(case: Case, lanes: dict[str, Lane], short: bool) -> list[str]:
     usual = [name for name in lanes if name != "splice"]
     if short:
-        usual = [name for name in usual if name in SHORT_LANES[: 4 if case.server != "bulk" else 5]]
+        usual = [name for name in usual if name != "tcp" or case.server == "bulk"]
     if case.lanes is None:
         return usual
     if case.lanes[0] == "*":
