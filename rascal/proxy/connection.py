@@ -524,7 +524,9 @@ class Connection:
         if self.abandon is not None or self.ended_by or not self._blocked():
             return
         relays = [relay for relay in (self.up, self.down) if relay is not None]
-        left = any(item.what != "data" for relay in relays for item in relay.queue)
+        left = any(relay.last_word for relay in relays) or any(
+            item.what != "data" for relay in relays for item in relay.queue
+        )
         if relays:  # a close looks like a half-close: its FIN may have been relayed already
             left = left or self.upstream.fin or self.client.fin
         if self.hung or self.client.closed or left:

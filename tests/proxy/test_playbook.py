@@ -8,6 +8,7 @@ from __future__ import annotations
 from bench import Bench, compiled, error, fault, frame, keyed, ok, query, rows, script
 
 from rascal.faults.types import INF, Cut, Edit, Hold, Pace, Reply, Shaper, Stall
+from rascal.proxy.ends import CLOSING
 from rascal.wire.types import Answer
 from tests.simulation.acts import Limit, Rate
 
@@ -158,7 +159,8 @@ def test_a_client_that_left_behind_a_stalled_reply_is_let_go() -> None:
 
 
 def test_two_resets_behind_two_rests_end_the_connection() -> None:
-    bench = Bench(window=10)
+    bench = Bench()
+    bench.left.window = bench.right.window = 10
     bench.client(query(b"k1", 200))
     bench.server(frame("P", 0, b"." * 200))
     assert all(end.rest for end in bench.ends)
@@ -178,7 +180,7 @@ def test_a_client_that_left_behind_a_shaper_without_end_is_let_go() -> None:
     bench.turn()
     bench.wait(9.9)
     assert bench.gate.connections
-    bench.wait(0.2)
+    bench.wait(0.2 + CLOSING)
     assert not bench.gate.connections
 
 
@@ -206,3 +208,14 @@ def test_a_cut_reply_that_never_ends_keeps_nothing_in_hold() -> None:
     bench.client(query(b"k2"))
     assert bench.connection.up is not None
     assert bench.connection.up.mode == "skim"
+
+
+def test_a_fin_behind_a_shaper_without_end_counts_as_leaving() -> None:
+    bench = Bench(fault(lambda m, d: Pace("to_upstream", Never)))
+    bench.client(query(b"k1"))
+    bench.left.fin()
+    bench.turn()
+    bench.wait(9.9)
+    assert bench.gate.connections
+    bench.wait(0.2)
+    assert not bench.gate.connections
