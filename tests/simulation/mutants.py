@@ -23,7 +23,6 @@ from rascal.proxy.gate import Gate
 from rascal.proxy.outlet import Outlet
 from rascal.proxy.relay import Item, Relay
 from rascal.proxy.replies import ReplyRelay
-from rascal.proxy.requests import RequestRelay
 
 
 @dataclass(frozen=True)

@@ -107,9 +107,20 @@ class Tape:
             acts=strike.acts,
             at=self.now(),
         )
-        strike.acts = tuple(self._listen(act, struck) for act in strike.acts)
+        _acts.__set__(strike, self.listen(struck, strike.acts))
         self.strikes.append(struck)
         self.by_strike[strike] = struck
+
+    def anew(self, strike: Strike, acts: tuple[Act, ...]) -> tuple[Act, ...]:
+        """A live strike gets other acts: its fault was changed."""
+        struck = self.by_strike.get(strike)
+        if struck is None:
+            return acts
+        struck.acts += acts
+        return self.listen(struck, acts)
+
+    def listen(self, struck: Struck, acts: tuple[Act, ...]) -> tuple[Act, ...]:
+        return tuple(self._listen(act, struck) for act in acts)
 
     def _listen(self, act: Act, struck: Struck) -> Act:
         if isinstance(act, Reply):
@@ -226,6 +237,14 @@ def dropped() -> None:
         _current._edit.clear()
 
 
+_acts: Any = Strike.__dict__["acts"]
+
+
+def _set_acts(self: Strike, acts: tuple[Act, ...]) -> None:
+    _acts.__set__(self, acts if _current is None else _current.anew(self, acts))
+
+
+Strike.acts = property(_acts.__get__, _set_acts)  # type: ignore[misc, assignment]
 _init, _fire, _done = Strike.__init__, Strike.fire, Strike.done
 
 
