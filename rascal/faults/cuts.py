@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from rascal.errors import ConfigError
 from rascal.faults.calls import error_call, error_option, with_error_options
 from rascal.faults.shapers import LimitShaper
-from rascal.faults.types import Act, Cut, Draw, End, Kind, Level, Pace
+from rascal.faults.types import Act, Cut, Discard, Draw, End, Kind, Level, Pace
 from rascal.options import Option, Options, OptionTable
 from rascal.wire.types import Moment, WireProtocol
 
@@ -64,9 +64,36 @@ class Reset(_Ending):
     faithful = (
         "As a crashed process or a firewall that cuts. The client gets RST, the upstream FIN. "
         "RST cannot be ordered behind bytes that the client's kernel has not handed over yet: "
-        "they may be lost, as in life."
+        "they may be lost, as in life. With hold the bytes of one direction vanish from the "
+        "first on, and both sides get RST."
     )
     then = "reset"
+    options = OptionTable(
+        *_Ending.options.values(),
+        Option(
+            "hold",
+            "duration",
+            "per connection: drop what comes, and reset both sides so long after the first byte",
+        ),
+    )
+
+    def usual(self, options: Options, protocol: WireProtocol) -> tuple[Moment, ...]:
+        return ("during",) if options.hold is not None else super().usual(options, protocol)
+
+    def shape(self, options: Options) -> Literal["listener", "connection", "message"] | None:
+        return None if options.hold is None else "connection"
+
+    def check(self, options: Options, protocol: WireProtocol, at: tuple[Moment, ...]) -> None:
+        super().check(options, protocol, at)
+        if options.hold is not None and options.after is not None:
+            raise ConfigError("reset takes after=… or hold=…, not both", option="hold")
+
+    def act(
+        self, options: Options, subject: Any, moment: Moment, draw: Draw, state: Any
+    ) -> Act | str:
+        if options.hold is not None:
+            return Discard(options.direction, options.hold, "reset", first=True, fin=False)
+        return super().act(options, subject, moment, draw, state)
 
 
 class Close(_Ending):

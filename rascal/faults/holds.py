@@ -54,6 +54,9 @@ class Delay(Kind):
             minimum=BUFFER,
             maximum=1 << 26,
         ),
+        Option(
+            "fin", "flag", "per connection: delay the end of the stream (FIN) too", default=True
+        ),
     )
     moments: ClassVar[tuple[Moment, ...]] = ("request", "reply", "connect")
     composes = True
@@ -68,14 +71,14 @@ class Delay(Kind):
             return Hold(moment, options.delay.sample(draw))
         if "connect" in options.at:
             return ConnectHold(options.delay.sample(draw))
-        return _each_read(options.delay, options.direction, stream(draw))
+        return _each_read(options.delay, options.direction, stream(draw), options.fin)
 
 
-def _each_read(delay: Distribution, direction: Direction, key: int) -> StreamHold:
+def _each_read(delay: Distribution, direction: Direction, key: int, fin: bool) -> StreamHold:
     def sample(k: int) -> float:
         return delay.sample(lambda lane: hashed(key, k, lane))
 
-    return StreamHold(direction, sample)
+    return StreamHold(direction, sample, fin)
 
 
 class Hang(Kind):

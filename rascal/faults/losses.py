@@ -67,6 +67,13 @@ class Blackhole(Kind):
     )
     options = OptionTable(
         Option("close_after", "duration", "close so long after the last bytes; unset: never"),
+        Option(
+            "idle",
+            "flag",
+            "the time runs from the start too: connections without a byte are closed as well",
+            default=False,
+        ),
+        Option("fin", "flag", "pass the end of the stream (FIN) on", default=True),
     )
     levels: ClassVar[tuple[Level, ...]] = ("connection",)
     directional = True
@@ -74,6 +81,5 @@ class Blackhole(Kind):
     def act(
         self, options: Options, subject: Any, moment: Moment, draw: Draw, state: Any
     ) -> Act | str:
-        return Discard(
-            options.direction, INF if options.close_after is None else options.close_after
-        )
+        after = INF if options.close_after is None else options.close_after
+        return Discard(options.direction, after, idle=options.idle, fin=options.fin)

@@ -22,7 +22,7 @@ BURST = 0.1
 
 
 class ThrottleShaper(Shaper):
-    """A line with a rate: after n bytes it is busy for n / rate seconds."""
+    """A line with a rate: after n bytes it is busy for n / rate seconds. Rate 0: for ever."""
 
     __slots__ = ("asked", "free", "rate", "step", "woken")
 
@@ -34,6 +34,8 @@ class ThrottleShaper(Shaper):
         self.woken = -INF
 
     def allow(self, now: float, available: int) -> tuple[int, float]:
+        if not self.rate:
+            return 0, INF
         if now < self.free:
             self.asked = True
             return 0, self.free
@@ -75,17 +77,24 @@ class SliceShaper(Shaper):
 
 
 class LimitShaper(Shaper):
-    """So many bytes, then the end."""
+    """So many bytes, then the end; of none the end comes with the first that would pass."""
 
-    __slots__ = ("ends", "left", "then")
+    __slots__ = ("count", "ends", "left", "then")
 
     def __init__(self, count: int, then: Literal["close", "reset"]) -> None:
-        self.left = count
+        self.count = self.left = count
         self.then: Literal["close", "reset"] = then
         self.ends: Literal["close", "reset"] | None = None
 
     def allow(self, now: float, available: int) -> tuple[int, float]:
-        return (min(available, self.left), now) if self.left > 0 else (0, INF)
+        if self.left > 0:
+            return min(available, self.left), now
+        self.ends = self.then
+        return 0, INF
+
+    def follow(self, other: Shaper) -> None:
+        if isinstance(other, LimitShaper):
+            self.left -= other.count - other.left
 
     def sent(self, count: int, now: float) -> None:
         self.left -= count

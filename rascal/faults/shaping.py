@@ -35,8 +35,12 @@ class Throttle(_OnBytes):
         "share is not imitated."
     )
     options = OptionTable(
-        Option("rate", "throughput", "bytes per second", required=True, minimum=1),
+        Option("rate", "throughput", "bytes per second; 0: none pass", required=True),
     )
+
+    def check(self, options: Options, protocol: WireProtocol, at: tuple[Moment, ...]) -> None:
+        if 0 < options.rate < 1:
+            raise ConfigError("rate is at least 1B/s, or 0: nothing passes", option="rate")
 
     def act(
         self, options: Options, subject: Any, moment: Moment, draw: Draw, state: Any
@@ -103,7 +107,7 @@ class Limit(_OnBytes):
     summary = "The connection ends after so many bytes, in the middle of whatever it is."
     faithful = "Exact to the byte, counted for each connection and direction from its start."
     options = OptionTable(
-        Option("bytes", "size", "bytes that pass", required=True, minimum=1),
+        Option("bytes", "size", "bytes that pass; 0: it ends with the first", required=True),
         Option("then", ("close", "reset"), "how it ends: FIN or RST", default="close"),
     )
 

@@ -160,10 +160,12 @@ class Idle(Act):
 
 @dataclass(frozen=True, slots=True)
 class StreamHold(Act):
-    """Delay each read by `sample(k)` seconds (k counts reads), inf: until released."""
+    """Delay each read by `sample(k)` seconds (k counts reads), inf: until released. Without `fin`
+    the FIN is not held itself, it only stays behind what is."""
 
     direction: Direction
     sample: Callable[[int], float]
+    fin: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +186,23 @@ class Pace(Act):
 
 @dataclass(frozen=True, slots=True)
 class Discard(Act):
-    """Drop what arrives, answer nothing; close `close_after` seconds after the last bytes that
-    were dropped (inf: never). Removal always closes the connection."""
+    """Drop what arrives, answer nothing; end the connection `close_after` seconds after the last
+    bytes that were dropped (inf: never), or after the `first` of them. With `idle` the time runs
+    from the start too, so that a connection without a byte ends as well. Without `fin` the FIN is
+    dropped too. A reset is shown to both sides. Removal ends the connection, unless the `first`
+    byte has not come yet."""
 
     direction: Direction
     close_after: float
+    then: Literal["close", "reset"] = "close"
+    first: bool = False
+    idle: bool = False
+    fin: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pass(Act):
+    """Nothing is done to this connection; it counts as struck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +219,7 @@ class Shaper:
     """Byte-level pace of one direction: it is asked, it owns no bytes."""
 
     ends: Literal["close", "reset"] | None = None
-    """Set by sent(): the connection ends now (limit)."""
+    """Set by sent(), or by allow() where not a byte may pass: the connection ends now (limit)."""
 
     def allow(self, now: float, available: int) -> tuple[int, float]:
         """How many of `available` bytes may leave now; if not all, when to ask again (seconds on
@@ -214,6 +228,9 @@ class Shaper:
 
     def sent(self, count: int, now: float) -> None:
         """So many bytes have left."""
+
+    def follow(self, other: Shaper) -> None:
+        """The fault was changed: take over what `other` has counted until now."""
 
     def edit(self, data: Buffer, offset: int) -> Buffer:
         """The bytes to send in place of `data`, same length; `offset` counts from the start."""

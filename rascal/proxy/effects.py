@@ -20,6 +20,7 @@ from rascal.faults.types import (
     End,
     Idle,
     Pace,
+    Pass,
     Refuse,
     StreamHold,
 )
@@ -28,7 +29,9 @@ from rascal.proxy.outlet import Outlet
 
 if TYPE_CHECKING:
     from rascal.faults.fault import Strike
+    from rascal.faults.types import Shaper
     from rascal.proxy.connection import Connection
+    from rascal.proxy.relay import Relay
 
 BYTES = (StreamHold, CloseHold, Pace, Discard)
 
@@ -49,6 +52,8 @@ def apply(connection: Connection, strike: Strike) -> None:
             connection.turn_away(strike, act)
         elif isinstance(act, ConnectHold):
             connection.hold_dial(strike, act.seconds)
+        elif isinstance(act, Pass):
+            strike.fire()
         else:
             _set_up(connection, strike, act)
     connection.tune()
@@ -83,6 +88,8 @@ def _take_down(connection: Connection, strike: Strike) -> None:
         connection.due = None
     for relay in (connection.up, connection.down):
         if relay is not None:
+            if relay.discard is strike:
+                relay.discard = None
             relay.lags = [pair for pair in relay.lags if pair[0] is not strike]
             relay.closed = [pair for pair in relay.closed if pair[0] is not strike]
             if relay.outlet is not None:
@@ -115,12 +122,14 @@ def _attach(connection: Connection, strike: Strike, act: Act) -> None:
         if isinstance(act, StreamHold):
             strike.fire()
             strike.holding = int(act.sample(0) == INF)
-            relay.lags.append((strike, act.sample))
+            relay.lags.append((strike, act))
         elif isinstance(act, CloseHold):
             relay.closed.append((strike, act.seconds))
         elif isinstance(act, Discard):
             strike.fire()
             relay.discard = strike
+            if act.idle:
+                _end_after(connection, strike, act)
         elif isinstance(act, Pace):
             strike.fire()
             if relay.outlet is None:
@@ -165,14 +174,27 @@ def _watch_idle(connection: Connection, strike: Strike, act: Idle) -> None:
 def discarded(connection: Connection, strike: Strike) -> None:
     """Bytes were dropped: the time until the connection closes starts anew."""
     act = next(act for act in strike.acts if isinstance(act, Discard))
+    if not (act.first and strike in connection.timers):
+        _end_after(connection, strike, act)
+
+
+def _end_after(connection: Connection, strike: Strike, act: Discard) -> None:
+    """The connection's time runs from now on."""
     timer = connection.timers.pop(strike, None)
     if timer is not None:
         timer.cancel()
     if act.close_after < INF:
         connection.timers[strike] = connection.clock.call_at(
             connection.clock.now() + act.close_after,
-            lambda: connection.end("close", strike.fault.name),
+            lambda: _end_both(connection, strike, act.then),
         )
+
+
+def _end_both(connection: Connection, strike: Strike, then: str) -> None:
+    """Bytes of one side were lost: both see the end alike."""
+    if then == "reset" and connection.upstream is not None:
+        connection.upstream.reset()
+    connection.end(then, strike.fault.name)
 
 
 def renew(strike: Strike) -> None:
@@ -183,14 +205,29 @@ def renew(strike: Strike) -> None:
     if not strike.fault.renewed(strike):
         release(strike, "release")
         return
+    running = strike in connection.timers
+    before = _shapers(connection, strike)
     _take_down(connection, strike)
-    for relay in (connection.up, connection.down):
-        if relay is not None and relay.discard is strike:
-            relay.discard = None
     for act in strike.acts:
         _set_up(connection, strike, act)
+        if running and isinstance(act, Discard):
+            _end_after(connection, strike, act)
+    for relay, shaper in _shapers(connection, strike).items():
+        if relay in before:
+            shaper.follow(before[relay])
     connection.tune()
     _let_out(connection)
+
+
+def _shapers(connection: Connection, strike: Strike) -> dict[Relay, Shaper]:
+    """Its shaper on each relay that has one."""
+    return {
+        relay: shaper
+        for relay in (connection.up, connection.down)
+        if relay is not None and relay.outlet is not None
+        for owner, shaper in relay.outlet.shapers
+        if owner is strike
+    }
 
 
 def release(strike: Strike, on_remove: str) -> None:
@@ -198,17 +235,27 @@ def release(strike: Strike, on_remove: str) -> None:
     connection: Connection = strike.subject.connection
     state = strike.state
     held = state == "fired" and strike.holding > 0
-    dropped = state == "fired" and any(isinstance(act, Discard) for act in strike.acts)
+    dropped = None
+    if state == "fired":
+        dropped = next((act for act in strike.acts if _lost(connection, strike, act)), None)
     strike.done("removed")
     _take_down(connection, strike)
     if connection.ended_by:
         return
     if connection.stuck is strike or dropped or (held and on_remove == "close"):
-        connection.end("close", "fault removed")
+        then = dropped.then if isinstance(dropped, Discard) else "close"
+        if then == "reset" and connection.upstream is not None:
+            connection.upstream.reset()
+        connection.end(then, "fault removed")
         return
     _let_collected(connection, strike)
     connection.let_dial(strike)
     _let_out(connection)
+
+
+def _lost(connection: Connection, strike: Strike, act: Act) -> bool:
+    """Bytes may have been lost to it."""
+    return isinstance(act, Discard) and not (act.first and strike not in connection.timers)
 
 
 def _let_collected(connection: Connection, strike: Strike) -> None:

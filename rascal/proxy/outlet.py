@@ -52,6 +52,9 @@ class Outlet:
                 count, again = self._allowed(now)
                 if count:
                     self._send(count, now)
+                elif any(shaper.ends for _, shaper in self.shapers):
+                    self._end()
+                    break
                 elif again <= now:
                     break
                 else:
@@ -89,16 +92,19 @@ class Outlet:
         self.size -= len(data)
         relay = self.relay
         relay.connection.budget.add(-len(data))
-        ends: str | None = None
         for _, shaper in self.shapers:
             data = shaper.edit(data, self.offset)
             shaper.sent(len(data), now)
-            ends = ends or shaper.ends
         self.offset += len(data)
         relay.target.write(data)
-        if ends:
-            self.clear()
-            relay.connection.end(ends, "limit")
+        if any(shaper.ends for _, shaper in self.shapers):
+            self._end()
+
+    def _end(self) -> None:
+        """A shaper has seen enough."""
+        how = next(shaper.ends for _, shaper in self.shapers if shaper.ends)
+        self.clear()
+        self.relay.connection.end(how, "limit")
 
     @property
     def stopped(self) -> bool:

@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rascal.errors import ProtocolError
 from rascal.faults.fault import Strike
-from rascal.faults.types import INF
+from rascal.faults.types import INF, Discard
 from rascal.proxy.ends import ignore_data, ignore_eof
 from rascal.proxy.exchange import Exchange
 from rascal.proxy.outlet import Outlet
 
 if TYPE_CHECKING:
+    from rascal.faults.types import StreamHold
     from rascal.proxy.connection import Connection
     from rascal.wire.types import Buffer, Codec, Head, Piece
 
@@ -95,6 +96,7 @@ class Relay:
         "reads",
         "size",
         "source",
+        "swallowed",
         "target",
         "timer",
         "void",
@@ -119,11 +121,12 @@ class Relay:
         self.busy = False
         self.batch: list[Any] | None = None
         self.outlet: Outlet | None = None
-        self.lags: list[tuple[Strike, Any]] = []
+        self.lags: list[tuple[Strike, StreamHold]] = []
         self.closed: list[tuple[Strike, float]] = []
         self.discard: Strike | None = None
         self.last_word: str | None = None
         self.reads = 0
+        self.swallowed = False
         self.void = False
         source.on_eof = self.eof
         self.use(self.mode)
@@ -221,13 +224,17 @@ class Relay:
         self.flush()
         connection.settle(self)
 
-    def lag(self) -> list[tuple[Strike, float]]:
-        """The holds of this read by faults on bytes."""
+    def lag(self, fin: bool = False) -> list[tuple[Strike, float]]:
+        """The holds of this read, or of the FIN, by faults on bytes."""
         if not self.lags:
             return []
         k = self.reads
         self.reads += 1
-        return [(strike, sample(k)) for strike, sample in self.lags if strike.state == "fired"]
+        return [
+            (strike, act.sample(k))
+            for strike, act in self.lags
+            if strike.state == "fired" and (act.fin or not fin)
+        ]
 
     # -- pieces ------------------------------------------------------------------------------------
     def piece(self, piece: Piece, write: bool, lags: list[tuple[Strike, float]]) -> None:
@@ -437,6 +444,10 @@ class Relay:
             return
         if self.void or connection.ended_by:
             return
+        if self.discard is not None and drops_fin(self.discard):
+            self.swallowed = True
+            connection.check_abandon()
+            return
         if self.mode in FRAMED and self.codec is not None:
             self.eof_pieces()
         if self.connection.ended_by:
@@ -444,7 +455,7 @@ class Relay:
         holds = [pair for pair in self.closed if pair[0].state in ("chosen", "fired")]
         for strike, _ in holds:
             strike.fire()
-        holds = holds + self.lag()
+        holds = holds + self.lag(fin=True)
         self.enqueue(Item("fin", None, b"", connection.clock.now(), holds))
         connection.check_abandon()
 
@@ -517,7 +528,17 @@ class Relay:
         self.closed.clear()
 
     def blocked(self) -> bool:
-        """Something stands behind a hold or a shaper without end."""
+        """Something stands behind a hold or a shaper without end, or a FIN was dropped for good."""
         if self.outlet is not None and self.outlet.stopped:
             return True
+        if self.swallowed and self.discard not in self.connection.timers:
+            return True
         return bool(self.queue) and self.queue[0].ready() == INF
+
+
+def drops_fin(strike: Strike) -> bool:
+    """Whether a blackhole takes the FIN too."""
+    for act in strike.acts:
+        if isinstance(act, Discard):
+            return not act.fin and not (act.first and strike not in strike.subject.timers)
+    return False
