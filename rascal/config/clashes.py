@@ -27,6 +27,14 @@ def address_findings(
             entry = service.get("control")
             plain = ConfigError(message, option="control")
             findings.append(entry.error(message) if entry else plain)
+    if configuration.control_key and not configuration.control_certificate:
+        message = "control_key without control_certificate: name the certificate too"
+        entry = service.get("control_key")
+        findings.append(entry.error(message) if entry else ConfigError(message))
+    if configuration.control_certificate and control and control.type == "unix":
+        message = "TLS is for control = host:port; a UNIX socket has its file's permissions"
+        entry = service.get("control_certificate")
+        findings.append(entry.error(message) if entry else ConfigError(message))
     for name, proxy in configuration.proxies.items():
         listen = sections[name].entries["listen"]
         for address in proxy.listen:

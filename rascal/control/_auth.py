@@ -6,8 +6,8 @@ own), `Origin` and `Sec-Fetch-Site` must say that the page is ours, and a change
 `Content-Type: application/json`, which a foreign page may not send unasked.
 
 Tokens come as `Authorization: Bearer TOKEN`. Their SHA-256 is compared in constant time with that
-of every configured token; a token may stand in the configuration as `sha256:HEX`. Without
-configured tokens everyone on this machine is admin.
+of every configured token, which is all that is kept of it. Without configured tokens everyone on
+this machine is admin.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Literal
 
 from rascal.config import Configuration, Token
 from rascal.config.clashes import is_loopback
+from rascal.config.tokens import HASHED, hash_token
 from rascal.control._problems import Problem
 from rascal.errors import ConfigError
 
@@ -30,7 +31,6 @@ ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:@/?#\s]+)(?::([0-9]{1,5}))?")
 _ORIGIN = re.compile(r"https?://([^/?#@\s]+)")
-_HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
 
 
 def check_exposure(configuration: Configuration) -> None:
@@ -96,22 +96,23 @@ class Tokens:
 
     def __init__(self) -> None:
         self._of: Sequence[Token] = ()
-        self._hashed: list[tuple[bytes, Role]] = []
+        self._hashed: list[tuple[bytes, Role, str]] = []
 
-    def role(self, authorization: bytes, tokens: Sequence[Token]) -> Role:
-        """What the caller may do. Raises Problem (401)."""
+    def caller(self, authorization: bytes, tokens: Sequence[Token]) -> tuple[Role, str]:
+        """What the caller may do, and who that is in the log. Raises Problem (401)."""
         if not tokens:
-            return "admin"
+            return "admin", "admin"
         if tokens is not self._of:
             self._of, self._hashed = tokens, list(_hashes(tokens))
         scheme, _, given = authorization.partition(b" ")
         if scheme.lower() != b"bearer" or not given.strip():
             raise _unauthorised("a token is needed: Authorization: Bearer TOKEN")
         digest = hashlib.sha256(given.strip()).digest()
-        found: Role | None = None
-        for known, role in self._hashed:  # all of them: the time tells nothing
-            if hmac.compare_digest(digest, known) and (found is None or _rank(role) > _rank(found)):
-                found = role
+        found: tuple[Role, str] | None = None
+        for known, role, name in self._hashed:  # all of them: the time tells nothing
+            same = hmac.compare_digest(digest, known)
+            if same and (found is None or _rank(role) > _rank(found[0])):
+                found = role, f"{role} {name}"
         if found is None:
             raise _unauthorised("this token is not known")
         return found
@@ -132,15 +133,12 @@ def _rank(role: Role) -> int:
     return ROLES.index(role)
 
 
-def _hashes(tokens: Iterable[Token]) -> Iterable[tuple[bytes, Role]]:
+def _hashes(tokens: Iterable[Token]) -> Iterable[tuple[bytes, Role, str]]:
     for token in tokens:
-        hashed = _HASHED.fullmatch(token.secret)
-        digest = (
-            bytes.fromhex(hashed[1])
-            if hashed
-            else hashlib.sha256(token.secret.encode("utf-8", "surrogateescape")).digest()
-        )
-        yield digest, token.role
+        hashed = HASHED.fullmatch(token.secret)
+        text = hashed[1] if hashed else hash_token(token.secret)
+        digest = bytes.fromhex(text.removeprefix("sha256:"))
+        yield digest, token.role, token.name or digest.hex()[:8]
 
 
 def _unauthorised(text: str) -> Problem:

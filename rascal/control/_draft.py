@@ -277,14 +277,10 @@ def own(collection: str, spec: ProxySpec, name: str) -> Installed:
     for one in spec.installed:
         if one.name == name and one.form in COLLECTIONS[collection]:
             return one
-        if one.form == "recipe" and collection == "faults":
-            if any(part.name == name for part in one.specs):
-                raise Problem(
-                    409,
-                    "part-of-recipe",
-                    f"'{name}' belongs to the recipe '{one.name}': change or lift the recipe",
-                    recipe=one.name,
-                )
+        parts = one.specs if one.form == "recipe" and collection == "faults" else ()
+        if any(part.name == name for part in parts):
+            text = f"'{name}' belongs to the recipe '{one.name}': change or lift the recipe"
+            raise Problem(409, "part-of-recipe", text, recipe=one.name)
     raise missing(collection, spec.installed, name)
 
 

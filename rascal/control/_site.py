@@ -14,7 +14,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
-from io import BytesIO
 from typing import Any
 
 import attrs
@@ -24,25 +23,24 @@ from twisted.internet.address import UNIXAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from rascal.config.registry import Registry, installed
 from rascal.control._auth import Role, Tokens, check_host, check_origin, require
-from rascal.control._call import BODY, JSON, Call
+from rascal.control._call import JSON, Call
 from rascal.control._json import dumps
+from rascal.control._limits import Buckets
 from rascal.control._problems import CONTENT_TYPE, Problem, from_error
+from rascal.control._server import ControlSite, HttpRequest
 from rascal.control._tags import matches, tag
 from rascal.errors import RascalError, did_you_mean
 
 log = Logger()
+audit = Logger("rascal.control.audit")
 
-DRAINED = 8 * 1024 * 1024
-"""Bytes of a body that is too long which are read and dropped, so that the answer arrives; if more
-were to come the connection is closed."""
-
-IDLE = 60
-"""Seconds that a connection to the API may be silent."""
+SAID = 500
+"""Characters of a change's body that are logged."""
 
 MODULES = ("_proxies", "_faults", "_kinds", "_node", "_state", "_leases", "_events", "_metrics")
 """Each has routes(api), which adds its addresses."""
@@ -94,55 +92,6 @@ class Stream:
 Handler = Callable[..., Any]
 
 
-class HttpRequest(Request):
-    """A request whose body is kept in memory up to BODY and dropped beyond."""
-
-    oversize = False
-    role: Role = "viewer"
-    _received = 0
-
-    def gotLength(self, length: int | None) -> None:  # noqa: N802  (Twisted's name)
-        """The headers are complete."""
-        self.content = self._body = BytesIO()
-        if length is not None and length > BODY:
-            self.oversize = True
-            if length > DRAINED:
-                self._hang_up()
-
-    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802  (Twisted's name)
-        """A part of the body."""
-        self._received += len(data)
-        if self._received > BODY:
-            self.oversize = True
-        if not self.oversize:
-            self._body.write(data)
-        elif self._received > DRAINED:
-            self._hang_up()
-
-    def process(self) -> None:
-        """The request is complete."""
-        if self.path == b"*":  # else it would be answered before the door
-            self.path = b"/*"
-        super().process()
-
-    def _hang_up(self) -> None:
-        problem = too_large()
-        body = dumps(problem.json())
-        head = (
-            "HTTP/1.1 413 Content Too Large\r\n"
-            f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
-            "Connection: close\r\n\r\n"
-        )
-        channel: Any = self.channel
-        channel.transport.write(head.encode("ascii") + body)
-        channel.loseConnection()
-
-
-def too_large() -> Problem:
-    """413."""
-    return Problem(413, "too-large", f"a request's body has at most {BODY // 1024} KiB")
-
-
 class Api:
     """The routes of one node's API, and how they are answered.
 
@@ -156,6 +105,7 @@ class Api:
         self.node = node
         self.registry = registry
         self.tokens = Tokens()
+        self.buckets = Buckets()
         self.app = Klein()
         self.rules: list[tuple[str, ...]] = []
         self.app.url_map.merge_slashes = False
@@ -174,7 +124,7 @@ class Api:
     def admit(self, request: HttpRequest) -> None:
         """Let the caller in, or raise Problem."""
         if request.oversize:
-            raise too_large()
+            raise request.too_large()
         if request.path in OPEN:
             return
         configuration = self.node.configuration
@@ -183,7 +133,9 @@ class Api:
             check_host(host, configuration)
         check_origin(_header(request, b"origin"), _header(request, b"sec-fetch-site"), host)
         authorization = request.getHeader(b"authorization")
-        request.role = self.tokens.role(authorization or b"", configuration.tokens)
+        request.role, request.who = self.tokens.caller(authorization or b"", configuration.tokens)
+        if request.method not in LOOKING:
+            self.buckets.take(address_of(request))
 
     # ---- answers
 
@@ -199,6 +151,8 @@ class Api:
             return tell(request, from_error(error))
         except Exception:
             return tell(request, our_mistake(request))
+        if request.method not in LOOKING:
+            self._audit(request)
         if reply.status == 200 and (reply.version or request.method in LOOKING):
             found = tag(reply.version, body)
             request.setHeader(b"etag", found)
@@ -208,6 +162,20 @@ class Api:
                 request.setResponseCode(304)
                 return b""
         return send(request, reply.status, reply.kind, body, reply.headers)
+
+    def _audit(self, request: Any) -> None:
+        """Who has changed what: one line for each change."""
+        request.content.seek(0)
+        said = request.content.read(SAID + 1).decode("utf-8", "replace")
+        said = " ".join(said.split())
+        audit.info(
+            "{who} at {address}: {method} {path} {said}",
+            who=request.who,
+            address=address_of(request),
+            method=_shown(request.method),
+            path=_shown(request.uri),
+            said=said if len(said) <= SAID else f"{said[:SAID]}…",
+        )
 
     def _stream(self, request: Any, stream: Stream) -> Any:
         say(request, 200, stream.kind, stream.headers)
@@ -316,6 +284,11 @@ def our_mistake(request: Any) -> Problem:
     return Problem(500, "internal", "this is a mistake of Rascal's", detail, id=id_)
 
 
+def address_of(request: Any) -> str:
+    """Where the caller is; over a UNIX socket everyone is at one place."""
+    return str(getattr(request.getClientAddress(), "host", "") or "unix")
+
+
 def _header(request: HttpRequest, name: bytes) -> str | None:
     value = request.getHeader(name)
     return None if value is None else value.decode("latin-1")
@@ -334,22 +307,6 @@ def make_api(node: Any, registry: Registry | None = None) -> Api:
     return api
 
 
-class _Quiet(Site):
-    """A site without an access log: what changes something is logged where it is changed."""
-
-    def log(self, request: Any) -> None:
-        """Nothing."""
-
-
 def make_site(node: Any, registry: Registry | None = None, *, reactor: Any = None) -> Site:
     """The web site of a node's API; `reactor` times idle connections out."""
-    site = _Quiet(
-        Door(make_api(node, registry)),
-        requestFactory=HttpRequest,
-        timeout=IDLE,
-        reactor=reactor,
-        parsePOSTFormSubmission=False,
-    )
-    site.noisy = False
-    site.displayTracebacks = False
-    return site
+    return ControlSite(Door(make_api(node, registry)), reactor)

@@ -129,9 +129,14 @@ class ProxyService(service.MultiService):
             return
         from rascal.control import check_exposure, make_site
 
-        check_exposure(self.node.configuration)
-        self.control = listen_site(self.reactor, address, make_site(self.node))
-        log.info("control API on {address}", address=address)
+        configuration = self.node.configuration
+        check_exposure(configuration)
+        site = secured(make_site(self.node), configuration)
+        self.control = listen_site(self.reactor, address, site)
+        scheme = "https" if configuration.control_certificate else "http"
+        log.info("control API on {scheme}://{address}", scheme=scheme, address=address)
+        if any(token.plain for token in configuration.tokens):
+            log.warn("a token stands unhashed in [rascal] tokens: write sha256:HEX in its place")
 
     def _reload_soon(self) -> None:
         self.reactor.callFromThread(self.reload)
@@ -150,6 +155,18 @@ class ProxyService(service.MultiService):
             log.failure("reload failed")
         else:
             log.info("reload: {summary}", summary=changes.summary())
+
+
+def secured(site: Any, configuration: Configuration) -> Any:
+    """The site, over TLS if there is a certificate for it. Raises ConfigError."""
+    if not configuration.control_certificate:
+        return site
+    from twisted.protocols.tls import TLSMemoryBIOFactory
+
+    from rascal.control.tls import context_factory
+
+    contexts = context_factory(configuration.control_certificate, configuration.control_key)
+    return TLSMemoryBIOFactory(contexts, False, site)
 
 
 def listen_site(reactor: Any, address: Any, site: Any) -> Any:
