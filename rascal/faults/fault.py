@@ -83,7 +83,7 @@ class Strike:
         """Its step has come to this; a script that was replaced since has other steps."""
         fault, step = self.fault, self.step
         if 0 <= step < len(fault.steps) and fault.steps[step] is self.spec:
-            fault.step_states[step] = what
+            fault.step_is(step, what)
 
     def release(self) -> None:
         """Let go what it holds, in order (a slot became free, a token came)."""
@@ -106,6 +106,7 @@ class Fault:
         "name",
         "number",
         "on_change",
+        "on_step",
         "reserved",
         "skipped",
         "spec",
@@ -123,6 +124,7 @@ class Fault:
         self.name: str = spec.name
         self.key = stream_key(seed, proxy, spec.name)
         self.on_change = on_change
+        self.on_step: Callable[[Fault, int], None] | None = None
         self.armed = False
         self.enabled_at: float | None = None
         self.expires: Any = None
@@ -248,7 +250,7 @@ class Fault:
             reason = acts
         self.skipped[reason] += 1
         if step >= 0:
-            self.step_states[step] = f"void ({reason})"
+            self.step_is(step, f"void ({reason})")
         return None
 
     def _strike(
@@ -290,9 +292,15 @@ class Fault:
             self.on_change(self)
         step = self.steps[n]
         if step is None:
-            self.step_states[n] = "used"
+            self.step_is(n, "used")
             return "pass"
         return step, n
+
+    def step_is(self, n: int, what: str) -> None:
+        """The step has come to this: used, or void and why."""
+        self.step_states[n] = what
+        if self.on_step is not None:
+            self.on_step(self, n)
 
     def _acts(self, n: int, spec: FaultSpec, subject: Any) -> tuple[Act, ...] | str:
         state = self.state.get(id(spec))

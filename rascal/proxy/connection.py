@@ -273,6 +273,7 @@ class Connection:
         """The upstream cannot be had: show the client the same, if it is to be mirrored."""
         self.gate.counts.dials[how] += 1
         self.gate.note(f"upstream {how}: {detail}")
+        self.gate.tell("connection-failed", (self, how, detail))
         self.dialling = None
         if self.ended_by:
             return
@@ -557,6 +558,7 @@ class Connection:
         counts = self.gate.counts
         counts.desyncs += 1
         self.gate.note(f"not {self.protocol.name}: {error.detail}")
+        self.gate.tell("connection-desync", (self, error.detail))
         if self.ended_by:
             return
         held = any(
@@ -600,8 +602,7 @@ class Connection:
             self.greeting.finish("gone")
         for strike in list(self.strikes):
             strike.done()
-        del self.gate.connections[self.number]
-        self.gate.tell("connection-closed", self)
+        self.gate.closed(self)
         self._forget()
 
     def _cancel_timers(self) -> None:

@@ -55,6 +55,7 @@ class Counts:
         raw: of those, the ones that were relayed as bytes from there on.
         notes: why, and how often.
         ends: reasons why connections ended before their peers ended them.
+        peers: connections that their peers ended.
     """
 
     connections: int = 0
@@ -63,6 +64,7 @@ class Counts:
     raw: int = 0
     notes: Counter[str] = attrs.field(factory=Counter)
     ends: Counter[str] = attrs.field(factory=Counter)
+    peers: int = 0
 
 
 SAMPLE = 16
@@ -139,6 +141,7 @@ class Gate:
         self.words: tuple[bytes, ...] | None = None
         self.fields: frozenset[str] = frozenset()
         self._number = 0
+        self._bytes = [0, 0]
         self._sample = self._reads = 0
         self._probe = Probe()
         self._retune: Any = None
@@ -153,6 +156,7 @@ class Gate:
         """Install it, armed if it is enabled. Its name must be free."""
         assert spec.name not in self.faults
         fault = Fault(spec, self.seed, self.name, self._changed)
+        fault.on_step = self._stepped
         self.faults[spec.name] = fault
         if spec.enabled:
             self.arm(fault)
@@ -275,6 +279,9 @@ class Gate:
         self._retune_soon()
         self.tell("fault-changed", fault)
 
+    def _stepped(self, fault: Fault, step: int) -> None:
+        self.tell("script-step", (fault, step))
+
     def _listen(self, fault: Fault | None) -> None:
         """Faults on the listening socket, all of them together."""
         refuse = full = False
@@ -287,6 +294,7 @@ class Gate:
             self.listener(refuse, full)
         if fault is not None:
             fault.effective()
+            self.tell("fault-effective", fault)
 
     def _listener_act(self, fault: Fault) -> Act | str:
         spec: Any = fault.spec
@@ -512,6 +520,25 @@ class Gate:
         if self.on_event is not None:
             self.on_event(what, about)
 
+    def closed(self, connection: Connection) -> None:
+        """A connection is over: its bytes stay in the books."""
+        del self.connections[connection.number]
+        if connection.ended_by == "peers":
+            self.counts.peers += 1
+        for n, end in enumerate((connection.client, connection.upstream)):
+            if end is not None:
+                self._bytes[n] += end.taken
+        self.tell("connection-closed", connection)
+
+    def traffic(self) -> tuple[int, int]:
+        """Bytes that came from clients and from the upstream, those of live connections too."""
+        up, down = self._bytes
+        for connection in self.connections.values():
+            up += connection.client.taken
+            if connection.upstream is not None:
+                down += connection.upstream.taken
+        return up, down
+
     def note(self, reason: str) -> None:
         """Count why a connection is not what it should be; say it once in the log."""
         self.counts.notes[reason] += 1
@@ -521,6 +548,8 @@ class Gate:
     def reset_counters(self) -> None:
         """All counters to zero; match numbers and used counts go on."""
         self.counts = Counts()
+        up, down = self.traffic()
+        self._bytes = [self._bytes[0] - up, self._bytes[1] - down]
         for fault in self.faults.values():
             fault.reset_counters()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -21,10 +22,13 @@ from rascal.errors import RascalError
 from rascal.proxy.budget import Budget
 from rascal.proxy.clock import Clock
 from rascal.proxy.hangups import Hangups
+from rascal.proxy.lag import Lag
 from rascal.proxy.server import Doors, Ground, Proxy, make_dialler, shut_doors
 from rascal.proxy.terms import Leases
 
 log = Logger()
+
+Heard = Callable[[Proxy | None, str, Any], None]
 
 STOPPING = 5.0
 """Seconds that connections get at the end to take what was written to them."""
@@ -84,12 +88,15 @@ class Node:
         self.revision = 0
         self.boot = secrets.token_hex(4)
         self.leases = Leases(self.clock, lambda: self.proxies)
+        self.lag = Lag(self.clock)
+        self.at_stop: list[Callable[[], None]] = []
+        self._listeners: list[Heard] = []
         self.proxies: dict[str, Proxy] = {
             name: self._make(spec) for name, spec in configuration.proxies.items()
         }
 
     def _make(self, spec: Any) -> Proxy:
-        return Proxy(
+        made = Proxy(
             spec,
             self.ground,
             seed=self.seed,
@@ -97,11 +104,38 @@ class Node:
             admits=self.admits,
             changed=self.touched,
         )
+        if self._listeners:
+            made.hear(partial(self._heard, made))
+        return made
 
     def touched(self) -> int:
         """Something of the state is another now; the number of its version."""
         self.revision += 1
         return self.revision
+
+    # -- who listens -------------------------------------------------------------------------------
+    def listen(self, heard: Heard) -> Callable[[], None]:
+        """Tell what happens: heard(proxy or None for the node, what, about). Returns what stops
+        it; while nobody listens nothing is told, and the data path does nothing for it."""
+        self._listeners.append(heard)
+        if len(self._listeners) == 1:
+            for proxy in self.proxies.values():
+                proxy.hear(partial(self._heard, proxy))
+
+        def stop() -> None:
+            self._listeners.remove(heard)
+            if not self._listeners:
+                for proxy in self.proxies.values():
+                    proxy.hear(None)
+
+        return stop
+
+    def _heard(self, proxy: Proxy | None, what: str, about: Any) -> None:
+        for heard in list(self._listeners):
+            try:
+                heard(proxy, what, about)
+            except Exception:
+                log.failure("somebody failed to hear of {what}", what=what)
 
     # -- life --------------------------------------------------------------------------------------
     def open(self) -> None:
@@ -116,6 +150,7 @@ class Node:
 
     def start(self) -> None:
         """Let clients in."""
+        self.lag.start()
         for proxy in self.proxies.values():
             proxy.start()
 
@@ -127,6 +162,9 @@ class Node:
     def stop(self) -> Deferred[None]:
         """Let nobody in, end all connections; fires when their sockets are given back."""
         self.leases.close()
+        self.lag.stop()
+        for call in self.at_stop:
+            call()
         for proxy in self.proxies.values():
             proxy.close()
         done: Deferred[None] = Deferred()
@@ -156,6 +194,7 @@ class Node:
         if on != self.panic.on or by != self.panic.by:
             self.panic = Panic(on, by, time.time() if on else None)
             self.touched()
+            self._heard(None, "panic", self.panic)
         return self.panic
 
     def admits(self) -> None:
@@ -192,6 +231,7 @@ class Node:
             self.set_seed(new.seed)
         elif changes.service:
             self.touched()
+        self._heard(None, "reload", changes)
         return changes
 
     def apply(self, changes: Any) -> None:
@@ -214,6 +254,7 @@ class Node:
             proxy.version = self.touched()
             if self.opened:
                 proxy.start()
+            self._heard(proxy, "proxy-added", proxy)
         if changes.removed:
             self.touched()
 
@@ -223,6 +264,7 @@ class Node:
         for proxy in self.proxies.values():
             proxy.gate.reseed(seed)
         self.touched()
+        self._heard(None, "seed", seed)
 
     def _prepare(self, changes: Any) -> tuple[list[Proxy], dict[str, tuple[Any, Doors | None]]]:
         """Everything that can fail: files of TLS, ports. Ports that move from proxies that go are

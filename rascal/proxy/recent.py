@@ -6,7 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rascal.proxy.tally import Tally
 
 SMALL = 1024
 """Bytes of a request's head up to which it is kept as it is, and described only when listed."""
@@ -45,10 +48,11 @@ class Record:
 
 
 class Recent:
-    """A ring of records; what is too old falls out."""
+    """A ring of records; what is too old falls out. `tally` counts all of them."""
 
-    def __init__(self, bound: int, now: Callable[[], float]) -> None:
+    def __init__(self, bound: int, now: Callable[[], float], tally: Tally | None = None) -> None:
         self.total = 0
+        self.tally = tally
         self._ring: deque[Record | tuple[Any, ...]] = deque(maxlen=bound)
         self._epoch = time.time() - now()
         self._watchers: list[Callable[[Record], None]] = []
@@ -65,6 +69,8 @@ class Recent:
     def finished(self, exchange: Any) -> None:
         """An exchange is over (called by the data path)."""
         self.total += 1
+        if self.tally is not None:
+            self.tally.finished(exchange)
         kept = (
             self.total,
             exchange.connection.number,

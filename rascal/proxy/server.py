@@ -28,6 +28,7 @@ from rascal.proxy.gate import Gate
 from rascal.proxy.hangups import Hangups
 from rascal.proxy.listener import Listener, ListenError, listen
 from rascal.proxy.recent import Recent
+from rascal.proxy.tally import Shelf, Tally
 from rascal.proxy.terms import Terms
 from rascal.proxy.tls import TlsError, client_context
 
@@ -45,6 +46,7 @@ class Ground:
     hangups: Hangups
     clock: Clock
     budget: Any
+    shelf: Shelf = attrs.field(factory=Shelf)
 
 
 class Proxy:
@@ -79,7 +81,8 @@ class Proxy:
         self.spec = spec
         self.ground = ground
         self.enabled: bool = spec.options.enabled
-        self.recent = Recent(recent, ground.clock.now)
+        self.tally = Tally(spec.protocol, ground.shelf)
+        self.recent = Recent(recent, ground.clock.now, self.tally)
         self.doors: Doors = {}
         self._bound: dict[Address, Address] = {}
         self.dialler: Dialler | None = None
@@ -91,12 +94,14 @@ class Proxy:
         self._changed = changed
         self._refuse = self._full = False
         self._started = False
+        self._heard: Callable[[str, Any], None] | None = None
         self.gate = self._gate(spec, seed)
         for one in spec.installed:
             self._put(one)
 
     def _gate(self, spec: Any, seed: int) -> Gate:
-        return Gate(
+        self.tally.speak(spec.protocol)
+        gate = Gate(
             spec.name,
             spec.protocol,
             spec.protocol_options,
@@ -107,6 +112,12 @@ class Proxy:
             listener=self._listener,
             mirror=spec.options.mirror,
         )
+        gate.on_event = self._heard
+        return gate
+
+    def hear(self, heard: Callable[[str, Any], None] | None) -> None:
+        """Tell what happens here, or nobody."""
+        self._heard = self.gate.on_event = heard
 
     @property
     def name(self) -> str:
@@ -143,6 +154,7 @@ class Proxy:
         self._admits()
         found = self._put(one)
         self.versions[one.name] = self._changed()
+        self.gate.tell("added", one)
         return found
 
     def _put(self, one: Any) -> list[Fault]:
@@ -188,11 +200,13 @@ class Proxy:
         if fresh:
             self.gate.order([spec.name for each in self.installed.values() for spec in each.specs])
         self.versions[one.name] = self._changed()
+        self.gate.tell("changed", one)
         return found
 
     def uninstall(self, name: str) -> None:
         """Take it away; what it holds is let go now. KeyError if there is none."""
         one = self.installed.pop(name)
+        self.gate.tell("removed", one)  # with what it has counted
         for spec in one.specs:
             if spec.name in self.gate.faults:
                 self.gate.remove(spec.name)
@@ -218,11 +232,13 @@ class Proxy:
                 self.gate.disarm(fault)
         self.installed[name] = attrs.evolve(self.installed[name], enabled=on)
         self.versions[name] = self._changed()
+        self.gate.tell("enabled" if on else "disabled", self.installed[name])
 
     def under(self, name: str, lease: str | None) -> None:
         """Put something that is installed under a lease, or under none."""
         self.terms.setdefault(name, Terms()).lease = lease
         self.versions[name] = self._changed()
+        self.gate.tell("changed", self.installed[name])
 
     def arm_in(self, name: str, seconds: float) -> None:
         """Enable something that is installed after so long."""
@@ -241,6 +257,7 @@ class Proxy:
 
         terms.timer = self.ground.clock.call_at(terms.enable_at, arm)
         self.versions[name] = self._changed()
+        self.gate.tell("changed", self.installed[name])
 
     def restart(self, name: str) -> None:
         """Match numbers, used counts and steps from the beginning, armed. Raises PanicError."""
@@ -251,6 +268,7 @@ class Proxy:
             self.gate.restart(fault)
         self.installed[name] = attrs.evolve(self.installed[name], enabled=True)
         self.versions[name] = self._changed()
+        self.gate.tell("restarted", self.installed[name])
 
     def reset_counters(self) -> None:
         """All counters to zero; match numbers go on."""
@@ -290,6 +308,7 @@ class Proxy:
             self.end_connections("proxy disabled")
         self.enabled = on
         self.version = self._changed()
+        self.gate.tell("proxy-changed", self)
 
     def shut(self) -> None:
         """Stop listening."""
@@ -302,7 +321,9 @@ class Proxy:
         for name in list(self.installed):
             self.uninstall(name)
         self.end_connections("proxy removed")
+        self.gate.tell("proxy-removed", self)
         self.gate.close()
+        self.tally.close()
 
     def apply(self, change: Any, dialler: Dialler | None, doors: Doors | None) -> None:
         """What can fail has been done already."""
@@ -325,6 +346,8 @@ class Proxy:
             self.dialler = dialler
         self.spec = new
         self.gate.mirror = new.options.mirror
+        if not change.only_faults:
+            self.gate.tell("proxy-changed", self)
         if change.protocol:
             self._speak(new)
             return
@@ -336,6 +359,7 @@ class Proxy:
                 self.uninstall(one.name)
             self._put(one)
             self.versions[one.name] = self._changed()
+            self.gate.tell("added", one)
         for one in change.changed:
             self.change(one)
         if change.settings:
@@ -357,6 +381,7 @@ class Proxy:
         for one in spec.installed:
             self._put(one)
             self.versions[one.name] = self._changed()
+            self.gate.tell("added", one)
 
     def bind(self, spec: Any, kept: Mapping[Address, list[Listener]]) -> Doors:
         """Doors for a specification, those in `kept` used again. Raises ConfigError."""

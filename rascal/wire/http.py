@@ -70,6 +70,9 @@ class Http(WireProtocol):
     part = "chunks"
     waits = True
     verbatim = ("command", "method", "path", "query", "host")
+    usual = frozenset(
+        ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
+    )
     fields = (
         *COMMON_FIELDS,
         Field("command", "word", "the method, as `method`", folded=True),

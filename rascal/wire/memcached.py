@@ -43,6 +43,11 @@ from rascal.wire.types import (
     WireProtocol,
 )
 
+_USUAL = """
+ADD APPEND CAS DECR DELETE GAT GATS GET GETS INCR MA MD MG MN MS PREPEND REPLACE SET STATS TOUCH
+VERSION
+"""
+
 
 class Memcached(WireProtocol):
     """The protocol as the rest of Rascal sees it."""
@@ -50,6 +55,7 @@ class Memcached(WireProtocol):
     name = "memcached"
     title = "memcached"
     part = "items"
+    usual = frozenset(_USUAL.split())
     fields = (
         *COMMON_FIELDS,
         Field("command", "word", "the command, such as GET, SET or MG", folded=True),

@@ -40,7 +40,7 @@ from rascal.wire.mysql_answers import (
 from rascal.wire.mysql_errors import ERRORS, error_named
 from rascal.wire.mysql_packets import COMPRESS, SSL, ZSTD
 from rascal.wire.mysql_replies import ReplyCodec
-from rascal.wire.mysql_requests import RequestCodec
+from rascal.wire.mysql_requests import COMMANDS, RequestCodec
 from rascal.wire.mysql_session import MySQLSession, ReplyHead, RequestHead
 from rascal.wire.types import (
     COMMON_FIELDS,
@@ -54,6 +54,10 @@ from rascal.wire.types import (
     WireProtocol,
 )
 
+_USUAL = """
+ALTER BEGIN CALL COMMIT CREATE DELETE DROP INSERT REPLACE ROLLBACK SELECT SET SHOW START UPDATE WITH
+"""
+
 
 class MySQL(WireProtocol):
     """The protocol as the rest of Rascal sees it."""
@@ -62,6 +66,7 @@ class MySQL(WireProtocol):
     title = "MySQL and MariaDB"
     greets = True
     part = "rows"
+    usual = frozenset((*COMMANDS.values(), *_USUAL.split()))
     fields = (
         *COMMON_FIELDS,
         Field("command", "word", "QUERY, STMT_PREPARE, STMT_EXECUTE, PING …", folded=True),
@@ -129,6 +134,10 @@ class MySQL(WireProtocol):
         changed[low : low + 2] = flags.to_bytes(4, "little")[:2]
         changed[high : high + 2] = flags.to_bytes(4, "little")[2:]
         return bytes(changed)
+
+    def classed(self, head: Head) -> str:
+        """By the statement rather than QUERY."""
+        return head.value("statement") or head.command
 
     def error(self, name: str) -> ErrorSpec | None:
         return error_named(name)

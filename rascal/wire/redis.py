@@ -21,6 +21,7 @@ from typing import ClassVar
 from rascal.errors import ConfigError
 from rascal.options import Option, Options, OptionTable
 from rascal.wire.redis_answers import empty_reply, error_answer, replaced
+from rascal.wire.redis_commands import COMMANDS
 from rascal.wire.redis_errors import ERRORS, error_named
 from rascal.wire.redis_replies import ReplyCodec
 from rascal.wire.redis_requests import RequestCodec
@@ -64,6 +65,7 @@ class Redis(WireProtocol):
     title = "Redis"
     part = "items"
     verbatim = ("command", "key")
+    usual = frozenset(COMMANDS)
     fields = (
         *COMMON_FIELDS,
         Field("command", "word", "the command, such as GET", folded=True),

@@ -289,6 +289,9 @@ class WireProtocol(ABC):
     verbatim: ClassVar[tuple[str, ...]] = ()
     """Match fields of requests whose value stands in the request's bytes just so (in either case
     where it is ASCII): a read without the words that a match asks for need not be looked into."""
+    usual: ClassVar[frozenset[str]] = frozenset()
+    """Commands (as `classed` names them) that metrics count one by one, the others together;
+    empty: the first that come."""
     part: ClassVar[str | None] = None
     """What Piece.part marks, plural, as truncate's option: "rows", "items", "chunks"."""
 
@@ -306,6 +309,10 @@ class WireProtocol(ABC):
 
     def forwarded(self, session: Any, head: Head) -> None:
         """The upstream WILL see this request: change session facts here and only here."""
+
+    def classed(self, head: Head) -> str:
+        """What metrics count a request as: a word out of few."""
+        return head.command
 
     def rewrite_head(self, session: Any, head: Head, data: bytes) -> bytes | None:
         """Other bytes for the first piece of a message that needs changing on its way (Host
