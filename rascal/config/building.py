@@ -45,7 +45,7 @@ def build(
         )
     if form in ("fault", "recipe"):
         phrases = (unnamed(phrase),)
-    return Installed(
+    found = Installed(
         form=form,
         name=name,
         phrases=phrases,
@@ -55,6 +55,10 @@ def build(
         path=path,
         line=line,
     )
+    # Made now, one by one: a listing of ten thousand must not stop to do it for all.
+    assert found.text
+    assert found.structure
+    return found
 
 
 def free_name(usual: str, taken: Container[str]) -> str:

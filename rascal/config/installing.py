@@ -20,22 +20,11 @@ from rascal.config.registry import Registry, installed
 from rascal.config.requests import Making, is_sentence
 from rascal.config.specs import Form, Installed, ProxySpec
 from rascal.errors import ConfigError, ConfigErrors
-from rascal.language import to_json
 
 
 def structure(one: Installed) -> dict[str, Any]:
     """The canonical JSON; `make_installed` makes the same of it."""
-    found: dict[str, Any]
-    if one.form == "script":
-        found = {"match": to_json(one.match)} if one.match else {}
-        found["steps"] = to_json(one.phrases)
-    elif one.form == "roulette":
-        found = {"roulette": to_json(one.phrases)}
-    else:
-        found = to_json(one.phrases[0])
-    if not one.enabled and one.form != "recipe":
-        found["enabled"] = False
-    return found | {"name": one.name}
+    return dict(one.structure)
 
 
 def make_installed(
@@ -97,10 +86,6 @@ def changed(
             ]
         )
     return made
-
-
-def _is_sentence(data: dict[str, Any]) -> bool:
-    return "text" in data and not {"kind", "roulette", "steps"} & data.keys()
 
 
 def _merged(one: Installed, patch: dict[str, Any]) -> dict[str, Any]:

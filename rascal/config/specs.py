@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from rascal.language import CLAUSES, Address, Condition, Phrase, show
+from rascal.language import CLAUSES, Address, Condition, Phrase, show, to_json
 from rascal.options import Options
 from rascal.wire.types import WireProtocol
 
@@ -35,6 +36,7 @@ class Installed:
         match: of a script as a whole.
         enabled: armed from the start.
         specs: what the data path installs; one, or those that a recipe expands to.
+        toxic: what the compatible API was told that it is (rascal.config.toxics), else None.
         path, line: where it stands.
     """
 
@@ -44,10 +46,11 @@ class Installed:
     match: tuple[Condition, ...] = ()
     enabled: bool = True
     specs: tuple[Any, ...] = attrs.field(default=(), eq=False, repr=False)
+    toxic: Any = attrs.field(default=None, eq=False, repr=False)
     path: str | None = attrs.field(default=None, eq=False)
     line: int | None = attrs.field(default=None, eq=False)
 
-    @property
+    @cached_property
     def text(self) -> str:
         """In words: the sentence, or the list of sentences."""
         if self.form in ("script", "roulette"):
@@ -60,6 +63,21 @@ class Installed:
             clauses["name"] = self.name
         ordered = tuple((name, clauses[name]) for name in CLAUSES if name in clauses)
         return show(replace(phrase, clauses=ordered))
+
+    @cached_property
+    def structure(self) -> Mapping[str, Any]:
+        """The canonical JSON, from which requests make the same; not to be changed."""
+        found: dict[str, Any]
+        if self.form == "script":
+            found = {"match": to_json(self.match)} if self.match else {}
+            found["steps"] = to_json(self.phrases)
+        elif self.form == "roulette":
+            found = {"roulette": to_json(self.phrases)}
+        else:
+            found = to_json(self.phrases[0])
+        if not self.enabled and self.form != "recipe":
+            found["enabled"] = False
+        return found | {"name": self.name}
 
 
 @attrs.frozen(kw_only=True)

@@ -1,5 +1,6 @@
 """Faults (and roulettes), scripts and recipes of a proxy: listed, added, changed, removed.
 
+    GET                  /api/v1/faults               those of all proxies, by proxy
     GET, POST            /api/v1/proxies/{proxy}/{faults|scripts|recipes}
     GET, PATCH, DELETE   …/{name}
     POST                 …/{name}/restart         match numbers, used count and steps from the start
@@ -29,6 +30,7 @@ from rascal.control._site import Api, Reply
 
 def routes(api: Api) -> None:
     """Add the addresses of this module."""
+    api.add("GET", "/api/v1/faults", list_everywhere)
     for collection in COLLECTIONS:
         many = f"/api/v1/proxies/<proxy>/{collection}"
         one = f"{many}/<name>"
@@ -43,10 +45,19 @@ def routes(api: Api) -> None:
 def list_all(collection: str, call: Call, proxy: str) -> dict[str, Any]:
     """All of them, in the order in which they are asked."""
     call.query()
-    found = call.proxy(proxy)
+    return _all(collection, call.proxy(proxy))
+
+
+def _all(collection: str, proxy: Any) -> dict[str, Any]:
     return {
-        name: views.installed(found, one, part) for name, one, part in listed(collection, found)
+        name: views.installed(proxy, one, part) for name, one, part in listed(collection, proxy)
     }
+
+
+def list_everywhere(call: Call) -> dict[str, Any]:
+    """The faults of all proxies, by proxy."""
+    call.query()
+    return {name: _all("faults", proxy) for name, proxy in call.node.proxies.items()}
 
 
 def get(collection: str, call: Call, proxy: str, name: str) -> Reply:

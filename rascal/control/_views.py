@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import attrs
 
-from rascal.config.installing import structure
 from rascal.config.proxying import PLAIN
 from rascal.language import show, to_json
 
@@ -124,7 +124,7 @@ def of_faults(
             shown |= _state(fault, now)
     if one.form == "script":
         shown |= _steps(one, next(iter(faults.values()), None))
-    return shown | {"structure": structure(one)}
+    return shown | {"structure": one.structure}
 
 
 def installed_part(owner: Any, one: Any, faults: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _state(fault: Any, now: float) -> dict[str, Any]:
         "armed": fault.armed,
         **numbers(fault),
         "used": fault.used,
-        "hits": list(fault.hits)[-HITS:],
+        "hits": [*islice(reversed(fault.hits), HITS)][::-1],
         "expires_in": _expires_in(fault, now),
     }
 
@@ -262,7 +262,7 @@ def definition(one: Any) -> dict[str, Any]:
             "text": each.text,
             "enabled": each.enabled,
             "lease": None if terms is None else terms.lease,
-            "structure": structure(each),
+            "structure": each.structure,
         }
     return settings(one) | found
 
