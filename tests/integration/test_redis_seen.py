@@ -600,12 +600,16 @@ BYTE_CASES = [
     Case("delay", "delay(40ms) per connection", get, b"1", took=took(0.08)),
     Case("delay", "delay(80ms) at connect", by_fresh(get), b"1", took=took(0.08)),
     Case("throttle", "throttle(20KB/s) direction to_client", big, BIG, took=took(0.15, 2)),
+    Case("throttle", "throttle(0) direction to_client", get, *LOST["hang"], "anew"),
+    Case("noop", "noop", get, b"1"),
     Case("slice", "slice(100B, delay=1ms)", big, BIG, took=took(0.03)),
     Case("slice", "slice(300B, vary=200B) direction to_client", big, BIG),
     Case("trickle", "trickle(2ms, size=100B)", big, BIG, took=took(0.08)),
     Case("stall", "stall(500B, hold=100ms) per connection", big, BIG, took=took(0.1)),
     Case("limit", "limit(1000B) direction to_client", big, *LOST["close"], "anew"),
     Case("limit", "limit(1000B, then=reset) direction to_client", big, *LOST["reset"], "anew"),
+    Case("limit", "limit(0) direction to_client", get, *LOST["close"], "anew"),
+    Case("reset", "reset(hold=80ms) per connection", get, *LOST["reset"], "anew", took=took(0.08)),
     Case("reset", "reset(1000B) per connection", big, *LOST["reset"], "anew"),
     Case("close", "close(1000B) per connection", big, *LOST["close"], "anew"),
     # redis-py connects a second time if it finds a new connection closed
@@ -627,6 +631,13 @@ BYTE_CASES = [
     ),
     Case("blackhole", "blackhole", get, *LOST["hang"], "anew"),
     Case("blackhole", "blackhole(50ms) direction to_client", get, *LOST["close"], "anew"),
+    Case(
+        "blackhole",
+        "blackhole(50ms, idle=yes) count 1",
+        silence(0.3, get),
+        b"1",  # by a new connection
+        after="anew",
+    ),
     Case("hang", "hang per connection", get, *LOST["hang"], "anew"),
     Case("hang", "hang at connect", by_fresh(get, socket_timeout=SHORT), *LOST["hang"]),
     # redis-py looks whether a pooled connection has been closed before it uses it

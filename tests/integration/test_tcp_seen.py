@@ -135,6 +135,8 @@ CASES = [
     Case("delay", "delay(80ms) at connect", another(word), b"hello", took=(0.08, 2)),
     Case("throttle", "throttle(20KB/s) direction to_client", much, DATA, took=(0.15, 2)),
     Case("throttle", "throttle(20KB/s)", much, DATA, took=(0.15, 2)),
+    Case("throttle", "throttle(0) direction to_client", impatient, TIMEOUT, "timed out", "anew"),
+    Case("noop", "noop", word, b"hello"),
     Case("slice", "slice(100B, vary=50B, delay=1ms)", much, DATA, took=(0.03, 2)),
     Case("trickle", "trickle(2ms, size=100B) direction to_upstream", much, DATA, took=(0.08, 2)),
     Case("stall", "stall(1000B, hold=100ms) direction to_client", much, DATA, took=(0.1, 2)),
@@ -142,15 +144,20 @@ CASES = [
     Case("corrupt", "corrupt(gap=1000B) direction to_client", much, garbled),
     Case("limit", "limit(1000B) direction to_client", much, EOFError, "after 1000 b", "anew"),
     Case("limit", "limit(1000B, then=reset)", much, RESET, after="anew"),
+    Case("limit", "limit(0)", word, EOFError, "FIN after 0 bytes", "anew"),
     Case("close", "close(1000B) direction to_client", much, EOFError, "after 1000 b", "anew"),
     Case("close", "close at connect", another(word), EOFError, "FIN after 0 bytes"),
     Case("reset", "reset(1000B) direction to_upstream", much, RESET, after="anew"),
+    Case(
+        "reset", "reset(hold=80ms) direction to_upstream", word, RESET, "", "anew", took=(0.08, 2)
+    ),
     Case("reset", "reset at connect", another(word), RESET),
     Case("hang", "hang", impatient, TIMEOUT, "timed out", "anew"),
     Case("hang", "hang at connect", another(impatient), TIMEOUT, "timed out"),
     Case("blackhole", "blackhole", impatient, TIMEOUT, "timed out", "anew"),
     Case("blackhole", "blackhole direction to_client", impatient, TIMEOUT, "timed out", "anew"),
     Case("blackhole", "blackhole(50ms)", word, EOFError, "FIN after 0", "anew", took=(0.04, 2)),
+    Case("blackhole", "blackhole(50ms, idle=yes)", later(0.3, word), EOFError, "", "anew"),
     Case("max_age", "max_age(50ms)", later(0.2, word), EOFError, "FIN after 0", "anew"),
     Case("max_age", "max_age(50ms, then=reset)", later(0.2, word), RESET, after="anew"),
     Case("max_age", "max_age(50ms, then=silent)", later(0.2, word), RESET, after="anew"),
@@ -228,11 +235,10 @@ def test_a_hang_is_released_in_order(place: Place, seen: Callable[..., None]) ->
 
 
 def test_a_throttled_line_takes_new_options_at_once(place: Place) -> None:
+    """Nothing is matched or drawn anew, the connection is slow as before or fast from now on."""
     talk = place.talk()
-    with (
-        ThreadPoolExecutor(1) as pool,
-        place.node.fault("echo", "throttle(100B/s) direction to_client", fired=None) as slow,
-    ):
+    sentence = "throttle(100B/s) direction to_client"
+    with ThreadPoolExecutor(1) as pool, place.node.fault("echo", sentence) as slow:
         slow.wait(fired=1)
         waiting = pool.submit(look, much, talk)
         with pytest.raises(TimeoutError):
