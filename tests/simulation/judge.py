@@ -33,7 +33,8 @@ def check(site: Site, tape: Tape, now: float, final: bool) -> None:
     if not on_exchanges or site.model.name == "tcp":
         ended = broken or _incomplete(site, fired)
         if not fired and not broken and final and site.server is not None:
-            ended = False
+            # Where heads are still rewritten, one that never ends is kept back.
+            ended = bool(site.troubles & GARBAGE) and any(site.connection.rewrites)
         told = bytes(site.told)
         if any(s.act(Refuse) is not None and s.act(Refuse).call is not None for s in fired):
             told = tape.answers[id(site.connection.session)]
@@ -171,7 +172,7 @@ def check_rest(site: Site) -> None:
             raise Broken(5, f"{len(relay.queue)} items are left in a queue")
         if relay.outlet is not None:
             raise Broken(5, "an outlet is left")
-        if relay.mode == "watch" and connection.gate.watch_until:
+        if any(connection.rewrites) or (relay.mode == "watch" and connection.gate.watch_until):
             continue
         if relay.mode not in ("pass", "skim", "void") and not connection.silent:
             raise Broken(5, f"still in {relay.mode}")

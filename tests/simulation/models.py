@@ -86,6 +86,14 @@ class Model:
     def make(self, number: int) -> Request:
         raise NotImplementedError
 
+    def ready(self) -> bool:
+        """Whether the client may speak at all: it was greeted, it has logged in."""
+        return not self.greets or bool(self.messages)
+
+    def idle(self) -> bool:
+        """For clients that do not pipeline: whether the next request may go."""
+        return True
+
     def quiet(self) -> Callable[[Request], bool]:
         """Asked of each request that is forwarded, in order: whether it gets no reply."""
         return lambda request: not request.replies

@@ -174,9 +174,9 @@ def released_holds_hold_on(right: Any) -> Any:
 
 @mutant("a removed fault lets nothing go", effects, "release")
 def hold_not_released(right: Any) -> Any:
-    def release(strike: Any, on_remove: str) -> None:
-        if not (strike.state == "fired" and strike.holding):
-            right(strike, on_remove)
+    def release(connection: Any, strikes: list[Any], on_remove: str) -> None:
+        let = [one for one in strikes if not (one.state == "fired" and one.holding)]
+        right(connection, let, on_remove)
 
     return release
 
@@ -347,9 +347,9 @@ def outlet_backwards(right: Any) -> Any:
 @mutant("held bytes are not given back to the budget", Relay, "drop_queue")
 def budget_leaks(right: Any) -> Any:
     def drop(self: Any) -> None:
-        size = self.size
+        cost = self.cost
         right(self)
-        self.connection.budget.add(size)
+        self.connection.budget.add(cost)
 
     return drop
 

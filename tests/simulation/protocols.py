@@ -13,6 +13,7 @@ from tests.simulation import models, toy
 from tests.simulation.models import Model
 from tests.simulation.servers_http import HttpModel
 from tests.simulation.servers_memcached import MemcachedModel
+from tests.simulation.servers_mysql import MySQLModel, plain_mysql
 from tests.simulation.servers_redis import RedisModel
 
 
@@ -50,5 +51,6 @@ PROTOCOLS: dict[str, Spoken] = {
     "toy": Spoken("toy", toy.Toy, models.ToyModel, models.plain_toy),
     "redis": Spoken("redis", _of("redis"), RedisModel, models.plain_redis),
     "memcached": Spoken("memcached", _of("memcached"), MemcachedModel, models.plain_memcached),
+    "mysql": Spoken("mysql", _of("mysql"), MySQLModel, plain_mysql),
     "http": Spoken("http", _of("http"), HttpModel, models.plain_http),
 }

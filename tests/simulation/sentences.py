@@ -124,7 +124,7 @@ MATCHES = {
         "statement=UPDATE,INSERT",
     ),
 }
-REPLACEMENTS = {"redis": "text=7", "memcached": "text=7", "http": 'text="other"'}
+REPLACEMENTS = {"mysql": "value=7", "redis": "text=7", "memcached": "text=7", "http": 'text="other"'}
 CLAUSES = (
     "every 3",
     "skip 2",

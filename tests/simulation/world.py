@@ -153,11 +153,11 @@ class Site:
         if (climate.polite or not model.pipelines) and model.requests:
             if len(self.client.taken) == self.last_got and self.rng.random() > 0.05:
                 return False
-            if not model.pipelines and len(self.client.taken) == self.last_got:
+            if not model.pipelines and self.strict and not model.idle():
                 return False
         if self.unsent:
             return False
-        if model.greets and not model.requests and not model.messages:
+        if not model.ready():
             return False
         request = model.next()
         self.last_got = len(self.client.taken)
