@@ -1,13 +1,17 @@
 """The `rascal` command: for people and for CI. Long-running services are twistd's.
 
-Exit status: 0 all well; 1 what was looked at is not well (`check` found something, a step of the
-demo failed); 2 the command cannot be carried out (a name that there is not, a file that cannot be
-read).
+Exit status: 0 all well; 1 what was looked at is not well (`check` found something, a step of a
+script was not used, a proxy does not listen); 2 the command cannot be carried out as it was written
+(a name that there is not, a sentence that says nothing); 3 the service cannot be reached; 4 the
+service refuses (a role that is missing, a name that is taken, the lever is pulled); 130
+interrupted.
 
 `rascal --help` must be there at once, so a command's module is imported when it is called.
 """
 
 from __future__ import annotations
+
+import os
 
 __all__ = ["main"]
 
@@ -16,4 +20,8 @@ def main() -> None:
     """The console script."""
     from rascal.cli.app import rascal
 
+    if "_RASCAL_COMPLETE" in os.environ:
+        from rascal.cli import completion
+
+        assert completion.SHELLS  # importing it teaches click our scripts
     rascal.main(prog_name="rascal")

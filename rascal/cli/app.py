@@ -6,15 +6,77 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-COMMANDS = {
-    "check": "Read a proxies.ini and say what is wrong with it.",
-    "kinds": "List the kinds of faults, or explain one.",
-    "protocols": "List the protocols, or explain one.",
-    "recipes": "List the recipes of incidents, or explain one.",
-    "demo": "Watch six failures between real clients and real servers.",
+SECTIONS: dict[str, dict[str, str]] = {
+    "See": {
+        "status": "How the service is: proxies, faults, the lever, the seed.",
+        "proxies": "List the proxies.",
+        "faults": "List faults and scripts with what they have counted.",
+        "connections": "List the connections of a proxy that live.",
+        "counters": "Show what has been counted, or set it to zero.",
+        "watch": "Traffic and faults, live, redrawn in place.",
+        "tail": "Exchanges, as they happen.",
+    },
+    "Break": {
+        "add": "Install a fault: rascal add db delay 2s match statement=SELECT.",
+        "change": "Change a fault, script or recipe.",
+        "enable": "Arm faults.",
+        "disable": "Disarm faults; what they hold is let go.",
+        "restart": "Start faults and scripts from the beginning.",
+        "remove": "Take faults away, and show what they did.",
+        "script": "Exact steps for the next exchanges, and whether all were used.",
+        "recipe": "Imitate an incident.",
+        "kill": "End connections.",
+        "panic": "Stop everything: no fault anywhere, and none can be added.",
+        "release": "Release the panic lever.",
+    },
+    "Set up": {
+        "proxy": "Add, change, remove, enable, disable a proxy.",
+        "check": "Read a proxies.ini and say what is wrong with it.",
+        "export": "Write the state of the service as a proxies.ini.",
+        "reload": "Let the service read its proxies.ini again.",
+        "seed": "Show or set the seed of all draws.",
+        "token": "Make a token for the control API.",
+        "completion": "Completion for bash, zsh and fish.",
+    },
+    "Learn": {
+        "kinds": "List the kinds of faults, or explain one.",
+        "protocols": "List the protocols, or explain one.",
+        "recipes": "List the recipes of incidents, or explain one.",
+        "demo": "Watch six failures between real clients and real servers.",
+    },
 }
-"""Name of the command = name of its module, and its line in the list."""
+"""Names and lines of the commands, as the list of all shows them."""
+
+COMMANDS = {name: line for section in SECTIONS.values() for name, line in section.items()}
+
+HOMES = {
+    "add": "adding",
+    "change": "adding",
+    "enable": "switching",
+    "disable": "switching",
+    "restart": "switching",
+    "remove": "switching",
+    "panic": "lever",
+    "release": "lever",
+    "kill": "connections",
+    "export": "node",
+    "reload": "node",
+    "seed": "node",
+    "counters": "node",
+    "status": "node",
+}
+"""Modules of commands that do not bear their module's name."""
+
+STATUSES = (
+    ("0", "all well"),
+    ("1", "what was looked at is not well"),
+    ("2", "the command cannot be carried out as it was written"),
+    ("3", "the service cannot be reached"),
+    ("4", "the service refuses"),
+    ("130", "interrupted"),
+)
 
 
 class Lazy(click.Group):
@@ -26,7 +88,8 @@ class Lazy(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"rascal.cli.{name}"), name)
+        module = import_module(f"rascal.cli.{HOMES.get(name, name)}")
+        command: click.Command = getattr(module, name)
         return command
 
     def resolve_command(
@@ -42,23 +105,36 @@ class Lazy(click.Group):
             )
         return super().resolve_command(context, args)
 
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        if not incomplete or incomplete[0].isalnum():
+            return [
+                CompletionItem(name, help=line)
+                for name, line in COMMANDS.items()
+                if name.startswith(incomplete)
+            ]
+        return super().shell_complete(context, incomplete)
+
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(section.items()))
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Services"):
             formatter.write_dl(
                 [("twistd -n --pidfile= rascal-proxy --config proxies.ini", "run the proxies")]
             )
-        with formatter.section("Exit status"):
+        with formatter.section("Environment"):
             formatter.write_dl(
                 [
-                    ("0", "all well"),
-                    ("1", "what was looked at is not well"),
-                    ("2", "the command cannot be carried out"),
+                    ("RASCAL_URL", "where the service is (http://127.0.0.1:8474)"),
+                    ("RASCAL_TOKEN, RASCAL_TOKEN_FILE", "the token, or the file it stands in"),
+                    ("RASCAL_CA_FILE", "certificates to trust for https"),
+                    ("NO_COLOR", "no colours"),
                 ]
             )
+        with formatter.section("Exit status"):
+            formatter.write_dl(list(STATUSES))
 
 
 def _version(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -70,6 +146,7 @@ def _version(context: click.Context, parameter: click.Parameter, value: Any) -> 
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--url", metavar="URL", help="Where the service is; RASCAL_URL without it.")
 @click.option(
     "--version",
     is_flag=True,
@@ -78,5 +155,7 @@ def _version(context: click.Context, parameter: click.Parameter, value: Any) -> 
     callback=_version,
     help="Show the version and exit.",
 )
-def rascal() -> None:
+@click.pass_context
+def rascal(context: click.Context, url: str | None) -> None:
     """Make databases, caches and services misbehave as they do in production."""
+    context.meta["rascal.url"] = url

@@ -6,12 +6,20 @@ from typing import Any
 
 import click
 
+from rascal.cli.completing import kinds as names
+from rascal.cli.completing import local_protocols
 from rascal.cli.output import as_json, cannot, heading, paragraph, say, table
 
 
 @click.command()
-@click.argument("kind", required=False)
-@click.option("--protocol", "-p", metavar="NAME", help="As they are on this protocol.")
+@click.argument("kind", required=False, shell_complete=names)
+@click.option(
+    "--protocol",
+    "-p",
+    metavar="NAME",
+    shell_complete=local_protocols,
+    help="As they are on this protocol.",
+)
 @click.option("--json", "json_", is_flag=True, help="For programs: the same as JSON.")
 def kinds(kind: str | None, protocol: str | None, json_: bool) -> None:
     """List the kinds of faults, or explain KIND: options, moments, and how faithful it is."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, NoReturn
@@ -79,9 +81,134 @@ def _row(shown: Sequence[str], plain: Sequence[str], widths: Sequence[int]) -> N
         say(GAP.join(cell.ljust(size) for cell, size in zip(line, widths, strict=True)).rstrip())
 
 
+Paint = Callable[[str], str]
+
+
+def grid(
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    give: str = "",
+    paint: Mapping[str, Paint] | None = None,
+    empty: str = "",
+) -> None:
+    """A table of what is: numbers to the right, and one column that gives way on a terminal."""
+    if not rows:
+        say(empty, err=True)
+        return
+    for line in grid_lines(titles, rows, right=right, give=give, paint=paint, limit=_limit()):
+        say(line)
+
+
+def grid_lines(
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    give: str = "",
+    paint: Mapping[str, Paint] | None = None,
+    limit: int | None = None,
+) -> list[str]:
+    """The lines of such a table; without a limit each row is one."""
+    widths = [max(len(row[at]) for row in [titles, *rows]) for at in range(len(titles))]
+    at = titles.index(give) if give else -1
+    beyond = sum(widths) + len(GAP) * (len(widths) - 1) - (limit or 0)
+    if limit and give and beyond > 0:
+        widths[at] = max(min(30, widths[at]), widths[at] - beyond)
+    lines = []
+    for row in [titles, *rows]:
+        parts = textwrap.wrap(row[at], widths[at]) or [""] if give else [""]
+        for number, part in enumerate(parts):
+            texts = ["" if number else text for text in row]
+            if give:
+                texts[at] = part
+            cells = [
+                text.rjust(size) if title in right else text.ljust(size)
+                for text, size, title in zip(texts, widths, titles, strict=True)
+            ]
+            plain = GAP.join(cells).rstrip()
+            if row is titles:
+                lines.append(click.style(plain, bold=True))
+            elif paint:
+                lines.append(GAP.join(_painted(cells, row, titles, paint)).rstrip())
+            else:
+                lines.append(plain)
+    return lines
+
+
+def _painted(
+    cells: Sequence[str], row: Sequence[str], titles: Sequence[str], paint: Mapping[str, Paint]
+) -> list[str]:
+    found = []
+    for cell, text, title in zip(cells, row, titles, strict=True):
+        painted = paint[title](text) if title in paint and text and text in cell else text
+        found.append(cell.replace(text, painted) if painted != text else cell)
+    return found
+
+
+def _limit() -> int | None:
+    """Columns of the terminal; none where nobody looks, so that each row is one line."""
+    if os.environ.get("COLUMNS") or sys.stdout.isatty():
+        return width()
+    return None
+
+
+def number(value: float) -> str:
+    """A count with its thousands apart."""
+    return f"{value:,.0f}"
+
+
+def span(seconds: float) -> str:
+    """A stretch of time, roughly: 1.2ms, 350ms, 2.5s, 1m30s, 2h."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.1f}ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
+    whole = round(seconds)
+    for big, small, name, part in ((3600, 60, "h", "m"), (60, 1, "m", "s")):
+        if whole >= big:
+            rest = whole % big // small
+            return f"{whole // big}{name}" + (f"{rest}{part}" if rest else "")
+    raise AssertionError(seconds)
+
+
+def many(count: int, word: str) -> str:
+    """`1 fault`, `2 faults`."""
+    plural = {"proxy": "proxies"}.get(word, f"{word}s")
+    return f"{count:,} {word if count == 1 else plural}"
+
+
+def tick(good: bool) -> str:
+    """A mark that says well or not, in what the terminal can show."""
+    marks = ("✓", "✗") if "utf" in (sys.stdout.encoding or "").lower() else ("ok", "no")
+    return marks[0] if good else marks[1]
+
+
+def picture(text: str, column: int, title: str = "") -> str:
+    """The line of a text that is meant, with carets below; the title may quote what is meant."""
+    at = min(column, len(text) + 1) - 1
+    begin = text.rfind("\n", 0, at) + 1
+    line = text[begin:].partition("\n")[0]
+    here = text[at:]
+    quoted = [one for one in re.findall(r"'([^']+)'", title) if here.startswith(one)]
+    word = re.match(r"[\w.-]+", here)
+    size = max(map(len, quoted), default=0) or (len(word[0]) if word else 1)
+    carets = "^" * max(1, min(size, len(line) - (at - begin)))
+    return f"  {line}\n  {' ' * (at - begin)}{carets}"
+
+
 def as_json(data: Any) -> None:
     """Data for programs."""
     say(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def as_line(data: Any) -> None:
+    """One line of JSON, at once, for programs that read along."""
+    say(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+    sys.stdout.flush()
 
 
 def complain(error: RascalError) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from rascal.cli.completing import local_protocols
 from rascal.cli.output import as_json, cannot, heading, paragraph, say, table
 
 
 @click.command()
-@click.argument("protocol", required=False)
+@click.argument("protocol", required=False, shell_complete=local_protocols)
 @click.option("--json", "json_", is_flag=True, help="For programs: the same as JSON.")
 def protocols(protocol: str | None, json_: bool) -> None:
     """List the protocols, or explain PROTOCOL: options, match fields, errors, kinds."""

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from rascal.cli.completing import recipes as names
 from rascal.cli.output import as_json, cannot, heading, paragraph, say, table
 
 
 @click.command()
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=names)
 @click.option("--json", "json_", is_flag=True, help="For programs: the same as JSON.")
 def recipes(recipe: str | None, json_: bool) -> None:
     """List the recipes, or explain RECIPE: what it imitates, its options, its faults."""

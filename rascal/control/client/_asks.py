@@ -7,6 +7,7 @@ methods, and what a method takes and gives is written once, here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
@@ -191,7 +192,7 @@ def add_recipe(
     proxy: str, recipe: str | Mapping[str, Any], *, lease: Lease = None, **clauses: Any
 ) -> Ask[FaultData]:
     """Apply a recipe: its name, perhaps with options (`database-failover outage=3s`)."""
-    if isinstance(recipe, str) and recipe.split(None, 1)[:1] != ["recipe"]:
+    if isinstance(recipe, str) and not re.match(r"\s*recipe\b(?!-)", recipe):
         recipe = f"recipe {recipe}"
     return add(proxy, recipe, collection="recipes", lease=lease, **clauses)
 
