@@ -124,7 +124,12 @@ MATCHES = {
         "statement=UPDATE,INSERT",
     ),
 }
-REPLACEMENTS = {"mysql": "value=7", "redis": "text=7", "memcached": "text=7", "http": 'text="other"'}
+REPLACEMENTS = {
+    "mysql": "value=7",
+    "redis": "text=7",
+    "memcached": "text=7",
+    "http": 'text="other"',
+}
 CLAUSES = (
     "every 3",
     "skip 2",

@@ -1,6 +1,6 @@
 """MySQL as the world speaks it: greeting, log-in, OK, errors, rows, several results, statements.
 
-    packet: length (3, little-endian)  sequence id (1)  payload
+packet: length (3, little-endian)  sequence id (1)  payload
 """
 
 from __future__ import annotations
