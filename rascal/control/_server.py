@@ -57,6 +57,7 @@ class HttpRequest(Request):
     oversize = False
     role: Role = "viewer"
     who = ""
+    rule = ""
     _received = 0
     _limit = BODY
 

@@ -11,6 +11,7 @@ that the caller gets.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,10 +21,11 @@ import attrs
 from klein import Klein
 from klein.resource import KleinResource
 from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Site
+from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from rascal.config.registry import Registry, installed
@@ -91,6 +93,9 @@ class Stream:
 
 Handler = Callable[..., Any]
 
+Served = Callable[[HttpRequest, float], None]
+"""Gets a request that was answered (`rule`, `code`) and how many seconds it took."""
+
 
 class Api:
     """The routes of one node's API, and how they are answered.
@@ -99,6 +104,7 @@ class Api:
         node: what is controlled.
         registry: protocols, kinds and recipes.
         app: Klein's routing.
+        served: who is told of every answer.
     """
 
     def __init__(self, node: Any, registry: Registry) -> None:
@@ -108,6 +114,7 @@ class Api:
         self.buckets = Buckets()
         self.app = Klein()
         self.rules: list[tuple[str, ...]] = []
+        self.served: list[Served] = []
         self.app.url_map.merge_slashes = False
         self.app.url_map.strict_slashes = False
         self.app.handle_errors(HTTPException)(self._not_routed)
@@ -116,6 +123,7 @@ class Api:
         """Answer `method` on `rule` by handler(call, **names) for callers with that role."""
 
         def answer(request: Any, **names: str) -> Any:
+            request.rule = rule
             return self._answer(request, handler, role, names)
 
         self.rules.append(tuple(rule.strip("/").split("/")))
@@ -182,7 +190,7 @@ class Api:
         if request.method == b"HEAD":
             return b""
         stream.begin(request)
-        return NOT_DONE_YET
+        return Deferred[Any]()  # Klein ends the answer of everything else
 
     def _not_routed(self, request: Any, failure: Failure) -> bytes:
         error = failure.value
@@ -229,6 +237,13 @@ class Door(Resource):
 
     def render(self, request: Any) -> Any:
         """Answer a request."""
+        began = time.perf_counter()
+        answer = self._answer(request)
+        for served in self.api.served:
+            served(request, time.perf_counter() - began)
+        return answer
+
+    def _answer(self, request: Any) -> Any:
         request.setHeader(b"server", b"rascal")
         try:
             method = request.method.decode("ascii")

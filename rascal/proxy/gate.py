@@ -142,6 +142,7 @@ class Gate:
         self.fields: frozenset[str] = frozenset()
         self._number = 0
         self._bytes = [0, 0]
+        self._looking: Any = None
         self._sample = self._reads = 0
         self._probe = Probe()
         self._retune: Any = None
@@ -389,11 +390,13 @@ class Gate:
         self.watch_until = max(self.watch_until, self.clock.now() + seconds)
         if not was:
             self.tune()
-            self.clock.call_at(self.watch_until, self._look_away)
+        if self._looking is None:
+            self._looking = self.clock.call_at(self.watch_until, self._look_away)
 
     def _look_away(self) -> None:
+        self._looking = None
         if self.watching:
-            self.clock.call_at(self.watch_until, self._look_away)
+            self._looking = self.clock.call_at(self.watch_until, self._look_away)
         else:
             self.watch_until = 0.0
             self.tune()
@@ -555,6 +558,9 @@ class Gate:
 
     def close(self) -> None:
         """The proxy goes: no timer is left."""
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         if self._retune is not None:
             self._retune.cancel()
             self._retune = None
