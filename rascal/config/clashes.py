@@ -20,7 +20,8 @@ def address_findings(
     control = configuration.control
     if control:
         taken.append((control, "the control API"))
-        if not is_loopback(control) and not configuration.tokens:
+        exposed = not is_loopback(control) and not configuration.tokens
+        if exposed and configuration.compatible != "open":
             message = (
                 f"the control API on {control} needs tokens: set 'tokens', or listen on 127.0.0.1"
             )

@@ -34,9 +34,12 @@ _ORIGIN = re.compile(r"https?://([^/?#@\s]+)")
 
 
 def check_exposure(configuration: Configuration) -> None:
-    """Raise ConfigError if others than this machine could use the API without a token."""
+    """Raise ConfigError if others than this machine could use the API without a token, unless
+    they are to use the compatible API."""
     control = configuration.control
     if control is None or configuration.tokens or is_loopback(control):
+        return
+    if configuration.compatible == "open":
         return
     raise ConfigError(
         f"the control API on {control} needs tokens: set 'tokens', or listen on 127.0.0.1",
@@ -45,6 +48,26 @@ def check_exposure(configuration: Configuration) -> None:
         value=str(control),
         code="tokens-missing",
     )
+
+
+def check_exposed(configuration: Configuration, address: str) -> None:
+    """Refuse others than this machine where only the compatible API is open to them."""
+    control = configuration.control
+    if configuration.compatible != "open" or configuration.tokens or is_here(address):
+        return
+    if control is None or is_loopback(control):
+        return
+    raise _unauthorised("a token is needed here, and none is configured: set [rascal] tokens")
+
+
+def is_here(address: str) -> bool:
+    """Whether a caller's address is one of this machine's own."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address == "unix"
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
 
 
 def check_host(host: str | None, configuration: Configuration) -> None:

@@ -39,7 +39,7 @@ RECEIVE = 15
 CONNECTIONS = 512
 """Open connections to the control port."""
 
-LIMITS = {b"/api/v1/state": 256 * 1024}
+LIMITS = {b"/api/v1/state": 256 * 1024, b"/populate": 512 * 1024}
 """Bytes of a body where BODY would be too few."""
 
 REASONS = {

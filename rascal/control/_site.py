@@ -29,7 +29,7 @@ from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from rascal.config.registry import Registry, installed
-from rascal.control._auth import Role, Tokens, check_host, check_origin, require
+from rascal.control._auth import Role, Tokens, check_exposed, check_host, check_origin, require
 from rascal.control._call import JSON, Call
 from rascal.control._json import dumps
 from rascal.control._limits import Buckets
@@ -44,7 +44,17 @@ audit = Logger("rascal.control.audit")
 SAID = 500
 """Characters of a change's body that are logged."""
 
-MODULES = ("_proxies", "_faults", "_kinds", "_node", "_state", "_leases", "_events", "_metrics")
+MODULES = (
+    "_proxies",
+    "_faults",
+    "_kinds",
+    "_node",
+    "_state",
+    "_leases",
+    "_events",
+    "_metrics",
+    "_openapi",
+)
 """Each has routes(api), which adds its addresses."""
 
 LOOKING = (b"GET", b"HEAD")
@@ -97,6 +107,39 @@ Served = Callable[[HttpRequest, float], None]
 """Gets a request that was answered (`rule`, `code`) and how many seconds it took."""
 
 
+@attrs.frozen
+class Route:
+    """One address and method: how it is answered, and what the OpenAPI document says of it.
+
+    Attributes:
+        method, rule, handler, role: as of Api.add.
+        takes: the schema of the body; None: there is none.
+        may_be_empty: the body may be left out.
+        gives: the schema of the answer.
+        status, kind: of the answer.
+        query: schemas of the parameters after '?'.
+        conditional: If-Match is heeded.
+        tagged: the answer has an ETag.
+        open: everybody may call.
+        listed: whether the document names it.
+    """
+
+    method: str
+    rule: str
+    handler: Handler
+    role: Role = "viewer"
+    takes: Mapping[str, Any] | None = None
+    may_be_empty: bool = False
+    gives: Mapping[str, Any] | None = None
+    status: int = 200
+    kind: str = JSON
+    query: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    conditional: bool = False
+    tagged: bool = False
+    open: bool = False
+    listed: bool = True
+
+
 class Api:
     """The routes of one node's API, and how they are answered.
 
@@ -115,12 +158,18 @@ class Api:
         self.app = Klein()
         self.rules: list[tuple[str, ...]] = []
         self.served: list[Served] = []
+        self.routes: list[Route] = []
         self.app.url_map.merge_slashes = False
         self.app.url_map.strict_slashes = False
         self.app.handle_errors(HTTPException)(self._not_routed)
 
-    def add(self, method: str, rule: str, handler: Handler, role: Role = "viewer") -> None:
-        """Answer `method` on `rule` by handler(call, **names) for callers with that role."""
+    def add(
+        self, method: str, rule: str, handler: Handler, role: Role = "viewer", **more: Any
+    ) -> None:
+        """Answer `method` on `rule` by handler(call, **names) for callers with that role; what
+        more there is to say of it is said in attributes of Route."""
+        route = Route(method, rule, handler, role, **more)
+        self.routes.append(route)
 
         def answer(request: Any, **names: str) -> Any:
             request.rule = rule
@@ -142,6 +191,7 @@ class Api:
         check_origin(_header(request, b"origin"), _header(request, b"sec-fetch-site"), host)
         authorization = request.getHeader(b"authorization")
         request.role, request.who = self.tokens.caller(authorization or b"", configuration.tokens)
+        check_exposed(configuration, address_of(request))
         if request.method not in LOOKING:
             self.buckets.take(address_of(request))
 
@@ -160,7 +210,7 @@ class Api:
         except Exception:
             return tell(request, our_mistake(request))
         if request.method not in LOOKING:
-            self._audit(request)
+            self.audit(request)
         if reply.status == 200 and (reply.version or request.method in LOOKING):
             found = tag(reply.version, body)
             request.setHeader(b"etag", found)
@@ -171,7 +221,7 @@ class Api:
                 return b""
         return send(request, reply.status, reply.kind, body, reply.headers)
 
-    def _audit(self, request: Any) -> None:
+    def audit(self, request: Any) -> None:
         """Who has changed what: one line for each change."""
         request.content.seek(0)
         said = request.content.read(SAID + 1).decode("utf-8", "replace")
@@ -234,6 +284,9 @@ class Door(Resource):
         super().__init__()
         self.api = api
         self.routes = KleinResource(api.app)
+        from rascal.control.toxiproxy import Compatible
+
+        self.compatible = Compatible(api)
 
     def render(self, request: Any) -> Any:
         """Answer a request."""
@@ -251,6 +304,9 @@ class Door(Resource):
         except UnicodeDecodeError:
             body = tell(request, Problem(400, "address", "the address is not UTF-8"))
             return b"" if request.method == b"HEAD" else body
+        answer = self.compatible.serve(request, path)
+        if answer is not None:
+            return answer
         try:
             self.api.admit(request)
             if not method.isalpha() or "\0" in path or not request.path.startswith(b"/"):

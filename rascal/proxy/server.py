@@ -139,6 +139,10 @@ class Proxy:
         """Where it really listens."""
         return [one.address for one in self.listeners]
 
+    def where(self) -> list[Address]:
+        """Where it listens; of a disabled one where it would: a port that was chosen stays."""
+        return self.addresses or [self._bound.get(one, one) for one in self.spec.listen]
+
     def describe(self) -> str:
         """`db (mysql): 127.0.0.1:3307 to 127.0.0.1:3306`."""
         where = ", ".join(map(str, self.addresses)) or "disabled"
