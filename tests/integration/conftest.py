@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from harness import FOLDER, keep
 from mysql_place import mysql_node  # noqa: F401
+from redis_place import clean_place, redis_node  # noqa: F401
 
 KEY = ("client", "name", "sentence")
 Row = dict[str, Any]
