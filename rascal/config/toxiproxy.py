@@ -124,6 +124,7 @@ def _toxics(data: Any) -> tuple[Toxic, ...]:
 def spec_of(entry: Entry, registry: Registry, *, path: str | None = None) -> ProxySpec:
     """The specification of a new proxy with its toxics."""
     protocol = registry.protocols["tcp"]
+    entry = with_port(entry)
     given: dict[str, Any] = {
         "protocol": "tcp",
         "listen": entry.listen,
@@ -163,6 +164,19 @@ def any_address(port: int) -> tuple[Address, ...]:
     """All addresses of this machine."""
     one = Address("tcp", ANY4, port)
     return (one, Address("tcp", ANY6, port)) if has_v6() else (one,)
+
+
+def with_port(entry: Entry) -> Entry:
+    """Any port of all addresses: one that is free in both families at this moment."""
+    if len(entry.listen) < 2 or entry.listen[0].port:
+        return entry
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            probe.bind((ANY6, 0))
+            return attrs.evolve(entry, listen=any_address(probe.getsockname()[1]))
+    except OSError:
+        return attrs.evolve(entry, listen=entry.listen[:1])
 
 
 def read_upstream(text: str) -> Address:

@@ -77,7 +77,7 @@ class End:
 
     Attributes:
         rest: bytes accepted by write() and not yet by the kernel.
-        taken: bytes that were read so far.
+        taken: bytes that were read so far; sent: that the kernel took so far.
         closed: close() or reset() was called, or the connection is over both ways.
         fin: shut() or close() was called; nothing can be written any more.
         peer: the address of the other side, as text.
@@ -110,6 +110,7 @@ class End:
         "peer",
         "reactor",
         "rest",
+        "sent",
         "sock",
         "taken",
     )
@@ -123,7 +124,7 @@ class End:
         self.fd = sock.fileno()
         self.peer = peer
         self.rest = 0
-        self.taken = 0
+        self.taken = self.sent = 0
         self.closed = False
         self.fin = False
         self.on_data: Callable[[memoryview], None] = ignore_data
@@ -155,6 +156,7 @@ class End:
         except OSError:
             self._break()
             return
+        self.sent += count
         if count != len(data):
             self._left += memoryview(data)[count:]
             self.rest = len(self._left)
@@ -172,6 +174,7 @@ class End:
         except OSError:
             self._break()
             return
+        self.sent += count
         del self._left[:count]
         self.rest -= count
         if not self.rest:

@@ -142,6 +142,7 @@ class Gate:
         self.fields: frozenset[str] = frozenset()
         self._number = 0
         self._bytes = [0, 0]
+        self._sent = [0, 0]
         self._looking: Any = None
         self._sample = self._reads = 0
         self._probe = Probe()
@@ -531,6 +532,7 @@ class Gate:
         for n, end in enumerate((connection.client, connection.upstream)):
             if end is not None:
                 self._bytes[n] += end.taken
+                self._sent[n] += getattr(end, "sent", 0)
         self.tell("connection-closed", connection)
 
     def traffic(self) -> tuple[int, int]:
@@ -540,6 +542,15 @@ class Gate:
             up += connection.client.taken
             if connection.upstream is not None:
                 down += connection.upstream.taken
+        return up, down
+
+    def delivered(self) -> tuple[int, int]:
+        """Bytes that went to the upstream and to clients, those of live connections too."""
+        down, up = self._sent
+        for connection in self.connections.values():
+            down += connection.client.sent
+            if connection.upstream is not None:
+                up += connection.upstream.sent
         return up, down
 
     def note(self, reason: str) -> None:
@@ -553,6 +564,8 @@ class Gate:
         self.counts = Counts()
         up, down = self.traffic()
         self._bytes = [self._bytes[0] - up, self._bytes[1] - down]
+        up, down = self.delivered()
+        self._sent = [self._sent[0] - down, self._sent[1] - up]
         for fault in self.faults.values():
             fault.reset_counters()
 

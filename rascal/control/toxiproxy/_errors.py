@@ -12,7 +12,6 @@ from typing import Any
 
 from rascal.config.toxics import ToxiproxyError
 from rascal.errors import ConfigError, ConfigErrors, ControlError, RascalError
-from rascal.language import Address
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -45,7 +44,7 @@ def browser() -> ToxiproxyError:
     return ToxiproxyError(403, "User agent not allowed")
 
 
-def from_error(error: RascalError, listen: tuple[Address, ...] = ()) -> ToxiproxyError:
+def from_error(error: RascalError) -> ToxiproxyError:
     """What an error of the other parts is called here."""
     if isinstance(error, ToxiproxyError):
         return error

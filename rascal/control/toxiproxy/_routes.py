@@ -92,6 +92,7 @@ class Compatible:
         first = path.partition("/")[0]
         if first not in FIRST or self._is_page(request, first):
             return None
+        request.defaultContentType = None
         request.setHeader(b"x-toxiproxy-request-id", secrets.token_hex(10).encode("ascii"))
         try:
             self._admit(request)
@@ -155,9 +156,7 @@ class Compatible:
             return refuse(request, error)
         except Exception:
             log.failure("compatible API: {path} failed", path=request.path[:200])
-            return refuse(
-                request, ToxiproxyError(500, "a mistake of Rascal's: see its log")
-            )
+            return refuse(request, ToxiproxyError(500, "a mistake of Rascal's: see its log"))
         request.setResponseCode(status)
         if request.method != b"GET":
             self.api.audit(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -12,7 +12,7 @@ from rascal.config.changes import Changes, ProxyChange
 from rascal.config.registry import Registry
 from rascal.config.specs import Installed, ProxySpec
 from rascal.config.toxics import Toxic, ToxiproxyError, toxic_fault
-from rascal.config.toxiproxy import ANY4, ANY6, Entry, any_address, spec_of
+from rascal.config.toxiproxy import ANY4, ANY6, Entry, spec_of, with_port
 from rascal.control.toxiproxy._errors import from_error, no_proxy, no_toxic, toxic_exists
 from rascal.errors import RascalError
 from rascal.language import Address
@@ -105,9 +105,13 @@ def create(node: Any, registry: Registry, entry: Entry, *, instead: Any = None) 
     """A new proxy, listening; `instead` goes for it. Raises ToxiproxyError; all stays then."""
     if len(node.proxies) >= PROXIES and instead is None:
         raise ToxiproxyError(409, f"a node has at most {PROXIES} proxies")
-    spec = spec_of(entry, registry)
     removed = () if instead is None else (instead.current(),)
-    _apply(node, spec, removed=removed, added=(spec,))
+
+    def make() -> Changes:
+        spec = spec_of(entry, registry)
+        return Changes(added=(spec,), removed=removed, changed=(), service=())
+
+    _apply(node, make, entry.listen)
     return node.proxies[entry.name]
 
 
@@ -136,18 +140,17 @@ def move(
         if enabled != proxy.enabled:
             _enable(proxy, enabled)
         return
-    given = dict(old.given)
-    if listen is not None:
-        given["listen"] = listen
-    if upstream is not None:
-        given["upstream"] = upstream
-    new = attrs.evolve(
-        old,
-        listen=listen or old.listen,
-        upstream=upstream or old.upstream,
-        given=given,
-    ).live(enabled, old.installed)
-    _apply(node, new, old=old)
+    upstream = upstream or old.upstream
+    entry = Entry(name=proxy.name, listen=listen or old.listen, upstream=upstream)
+
+    def make() -> Changes:
+        where = entry.listen if listen is None else with_port(entry).listen
+        given = {**old.given, "listen": where, "upstream": upstream}
+        new = attrs.evolve(old, listen=where, upstream=upstream, given=given)
+        change = _change(old, new.live(enabled, old.installed))
+        return Changes(added=(), removed=(), changed=(change,), service=())
+
+    _apply(node, make, entry.listen)
     proxy.end_connections(WHY)
 
 
@@ -174,27 +177,16 @@ def reset(node: Any) -> None:
         raise problem
 
 
-def _apply(
-    node: Any,
-    spec: ProxySpec,
-    *,
-    old: ProxySpec | None = None,
-    removed: tuple[ProxySpec, ...] = (),
-    added: tuple[ProxySpec, ...] = (),
-) -> None:
-    """Make it so. Any port of all addresses is one and the same port for both families."""
-    several = len(spec.listen) > 1 and not spec.listen[0].port and spec.options.enabled
-    for attempt in range(TRIES if several else 1):
-        if several:
-            spec = _with_port(spec)
-            added = (spec,) if added else ()
-        changed = () if old is None else (_change(old, spec),)
+def _apply(node: Any, make: Callable[[], Changes], listen: tuple[Address, ...]) -> None:
+    """Make it so. A free port of all addresses may be gone when it is bound: then another."""
+    tries = TRIES if len(listen) > 1 and not listen[0].port else 1
+    for attempt in range(1, tries + 1):
         try:
-            node.apply(Changes(added=added, removed=removed, changed=changed, service=()))
+            node.apply(make())
         except RascalError as error:
-            if several and attempt + 1 < TRIES:
+            if attempt < tries:
                 continue
-            raise from_error(error, spec.listen) from error
+            raise from_error(error) from error
         return
 
 
@@ -211,15 +203,6 @@ def _change(old: ProxySpec, new: ProxySpec) -> ProxyChange:
         changed=(),
         reordered=False,
     )
-
-
-def _with_port(spec: ProxySpec) -> ProxySpec:
-    """A port that is free at this moment in both families."""
-    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        probe.bind((ANY6, 0))
-        listen = any_address(probe.getsockname()[1])
-    return attrs.evolve(spec, listen=listen, given={**spec.given, "listen": listen})
 
 
 # ---- toxics
