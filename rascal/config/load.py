@@ -130,7 +130,7 @@ class _Reading:
             variable = f"RASCAL_{name.upper()}"
             if name in service:
                 found = self._entry_value(
-                    service[name], lambda e, o=option: _service_value(o, e.text)
+                    service[name], lambda e, o=option: service_value(o, e.text)
                 )
                 if found is not None:
                     given[name] = values[name] = found
@@ -140,7 +140,7 @@ class _Reading:
             ):
                 if key in texts:
                     try:
-                        values[name] = _service_value(option, texts[key])
+                        values[name] = service_value(option, texts[key])
                     except ConfigError as error:
                         self.findings.append(
                             ConfigError(
@@ -151,7 +151,7 @@ class _Reading:
                                 code=error.code,
                             )
                         )
-        control = values.get("control", _service_value(SERVICE["control"], "127.0.0.1:8474"))
+        control = values.get("control", service_value(SERVICE["control"], "127.0.0.1:8474"))
         return Configuration(
             control=None if control == "off" else control,
             seed=values.get("seed"),
@@ -343,7 +343,7 @@ class _Reading:
         )
 
 
-def _service_value(option: Option, text: str) -> Any:
+def service_value(option: Option, text: str) -> Any:
     """The value of an option of [rascal]; hosts and tokens are tuples."""
     if option.name == "control" and text.strip() == "off":
         return "off"

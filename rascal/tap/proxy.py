@@ -4,6 +4,9 @@ Everything is read and checked before anything starts: what is wrong in the file
 with one line for each finding, a port that cannot be had ends the process with one line and
 status 1, and then no other port stays bound either. SIGHUP reads the file again; what is wrong in
 it then is logged and nothing changes.
+
+`--config toxiproxy.json` and `--toxiproxy` (without any file) make it a replacement of the
+Toxiproxy server: the compatible API is open to everyone who can reach it.
 """
 
 from __future__ import annotations
@@ -21,9 +24,12 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python import usage
 
-from rascal.config import Configuration, difference, load
+from rascal.config import SERVICE, Configuration, difference, load
+from rascal.config.clashes import is_loopback
+from rascal.config.load import service_value
 from rascal.config.registry import broken_extensions
-from rascal.errors import ConfigErrors, RascalError
+from rascal.config.toxiproxy import CONTROL, is_toxiproxy, load_toxiproxy
+from rascal.errors import ConfigError, ConfigErrors, RascalError
 from rascal.reactor import install_unless_loaded
 
 log = Logger()
@@ -37,10 +43,15 @@ class Options(usage.Options):
 
     synopsis = "[options]"
     longdesc = "Fault proxies between real clients and real servers, as proxies.ini describes them."
+    optFlags = [
+        ["toxiproxy", None, "replace a Toxiproxy server; needs no file"],
+    ]
     optParameters = [
-        ["config", "c", None, "the file that describes the proxies (required)"],
+        ["config", "c", None, "proxies.ini or toxiproxy.json: describes the proxies (required)"],
         ["control", None, None, "where the control API listens, or off; overrides the file"],
         ["seed", None, None, "the seed of all draws; overrides the file"],
+        ["host", None, None, "in place of a Toxiproxy server: where to listen [localhost]"],
+        ["port", None, None, "in place of a Toxiproxy server: its port [8474]"],
     ]
 
     configuration: Configuration
@@ -48,7 +59,7 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Choose the reactor, read and check the file."""
         install_unless_loaded()
-        if not self["config"]:
+        if not (self["config"] or self["toxiproxy"]):
             raise usage.UsageError("--config is missing: name the file that describes the proxies")
         try:
             self.configuration = self.read()
@@ -58,7 +69,31 @@ class Options(usage.Options):
     def read(self) -> Configuration:
         """The configuration as the file says it now. Raises ConfigErrors."""
         given = {name: self[name] for name in ("control", "seed") if self[name] is not None}
-        return load(self["config"], os.environ, overrides=given)
+        path = self["config"]
+        if self["toxiproxy"] or is_toxiproxy(path):
+            return load_toxiproxy(path, self._replacing(given))
+        for name in ("host", "port"):
+            if self[name] is not None:
+                message = f"--{name} is for replacing a Toxiproxy server: write --control"
+                raise ConfigErrors([ConfigError(message, option=name)])
+        return load(path, os.environ, overrides=given)
+
+    def _replacing(self, given: dict[str, str]) -> dict[str, Any]:
+        """The settings of a replacement of the Toxiproxy server. Raises ConfigErrors."""
+        place = self["host"] is not None or self["port"] is not None
+        if place and "control" in given:
+            message = "--control says where to listen, and so do --host and --port"
+            raise ConfigErrors([ConfigError(message, option="control")])
+        if "control" not in given:
+            host = self["host"] or CONTROL.host
+            given["control"] = f"{f'[{host}]' if ':' in host else host}:{self['port'] or 8474}"
+        found: dict[str, Any] = {}
+        for name, text in given.items():
+            try:
+                found[name] = service_value(SERVICE[name], text)
+            except ConfigError as error:
+                raise ConfigErrors([ConfigError(f"--{name}: {error.message}")]) from error
+        return found | {"control": None if found["control"] == "off" else found["control"]}
 
 
 def makeService(options: Options) -> service.IService:
@@ -135,6 +170,10 @@ class ProxyService(service.MultiService):
         self.control = listen_site(self.reactor, address, site)
         scheme = "https" if configuration.control_certificate else "http"
         log.info("control API on {scheme}://{address}", scheme=scheme, address=address)
+        if configuration.compatible == "open" and not is_loopback(address):
+            log.warn(
+                "compatible = open: whoever reaches {address} changes proxies", address=address
+            )
         if any(token.plain for token in configuration.tokens):
             log.warn("a token stands unhashed in [rascal] tokens: write sha256:HEX in its place")
 
