@@ -202,7 +202,7 @@ def test_hang_until_it_is_removed(place: Place, seen: Callable[..., None]) -> No
             sight.got(b"1")
         after = usable(client, before)
         assert after == "yes"
-        seen("hang", sentence, sight, after)
+        seen("hang", f"{sentence} (removed later)", sight, after)
 
 
 def test_hang_that_outlasts_the_client(place: Place, seen: Callable[..., None]) -> None:
