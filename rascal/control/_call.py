@@ -64,6 +64,11 @@ class Call:
             found[name] = values[0].decode("utf-8", "replace")
         return found
 
+    def header(self, name: str) -> str:
+        """A header of the request; empty if there is none."""
+        value: bytes | None = self._request.getHeader(name.encode("ascii"))
+        return "" if value is None else value.decode("latin-1")
+
     # ---- versions
 
     def version(self, number: int) -> str:

@@ -11,8 +11,6 @@ lasts. What the events hold is in docs/events.md.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
-from typing import Any
 
 from rascal.control._call import Call
 from rascal.control._hub import Hub
@@ -41,12 +39,27 @@ USUAL = tuple(name for name in TYPES if name != "exchanges")
 
 KIND = "text/event-stream; charset=utf-8"
 
+QUERY = {
+    "types": {
+        "type": "string",
+        "description": f"only these, with commas: {', '.join((*TYPES, 'gap'))}; "
+        "without it all but exchanges",
+    },
+    "proxy": {"type": "string", "description": "of these proxies only, with commas"},
+    "after": {"type": "string", "description": "resume after the event with this id"},
+}
+
 
 def routes(api: Api) -> None:
     """Add the addresses of this module."""
     hub = Hub(api.node)
     api.node.at_stop.append(hub.close)
-    api.add("GET", "/api/v1/events", partial(get_events, hub))
+
+    def get(call: Call) -> Stream:
+        """What happens, as it happens: server-sent events."""
+        return get_events(hub, call)
+
+    api.add("GET", "/api/v1/events", get, kind=KIND, query=QUERY)
 
 
 def get_events(hub: Hub, call: Call) -> Stream:
@@ -62,12 +75,9 @@ def get_events(hub: Hub, call: Call) -> Stream:
         None if proxies is None else frozenset(proxies),
     )
     hub.check_room()
-
-    def begin(request: Any) -> None:
-        said = (request.getHeader(b"last-event-id") or b"").decode("latin-1")
-        hub.read(request, wants, said or given.get("after", ""))
-
-    return Stream(begin, KIND, {"X-Accel-Buffering": "no"})
+    after = call.header("last-event-id") or given.get("after", "")
+    headers = {"X-Accel-Buffering": "no"}
+    return Stream(lambda request: hub.read(request, wants, after), KIND, headers)
 
 
 def _names(text: str | None) -> list[str] | None:
