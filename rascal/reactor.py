@@ -44,9 +44,10 @@ if EPollReactor is not None:
                 return
             get = selectables.get
             slow = self._doReadOrWrite
-            for fd, event in events:
-                found = get(fd)  # gone, or another by now, if an earlier event closed it
-                if found is None:
+            # Resolved first: an earlier event may close a descriptor, and its number may be taken
+            # anew within this batch.
+            for found, fd, event in [(get(fd), fd, event) for fd, event in events]:
+                if found is None or get(fd) is not found:
                     continue
                 fast = getattr(found, "fast_event", None) if event == EPOLLIN else None
                 if fast is None:

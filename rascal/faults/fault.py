@@ -76,7 +76,7 @@ class Strike:
             self.state = "done"
         else:
             return
-        fault.live.discard(self)
+        fault.live.pop(self, None)
         self.subject.connection.strikes.discard(self)
 
     def _says(self, what: str) -> None:
@@ -134,7 +134,7 @@ class Fault:
         self.fired = 0
         self.reserved = 0
         self.skipped: Counter[str] = Counter()
-        self.live: set[Strike] = set()
+        self.live: dict[Strike, None] = {}
         self.hits: deque[int] = deque(maxlen=HITS)
         self.steps: tuple[Any, ...] = getattr(spec, "steps", ())
         self.step_states: list[str] = ["unused"] * len(self.steps)
@@ -185,6 +185,12 @@ class Fault:
         self.matched = self.reserved
         self.skipped.clear()
         self.hits.clear()
+
+    def overlook(self, reason: str) -> None:
+        """A match that could not be looked at."""
+        self.number += 1
+        self.matched += 1
+        self.skipped[reason] += 1
 
     def effective(self) -> None:
         """A fault on the listening socket takes effect: attempts are invisible, so this counts."""
@@ -258,7 +264,7 @@ class Fault:
     ) -> Strike:
         strike = Strike(self, subject, n, spec, acts, step)
         self.reserved += 1
-        self.live.add(strike)
+        self.live[strike] = None
         subject.connection.strikes.add(strike)
         return strike
 

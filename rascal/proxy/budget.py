@@ -25,6 +25,10 @@ class Budget:
         if self.held > self.peak:
             self.peak = self.held
 
+    def roomy(self) -> bool:
+        """Whether the process is within its bound."""
+        return self.held < self.bound
+
     def share(self, wanted: int) -> int:
         """What a direction may hold now."""
         return wanted if self.held < self.bound else SMALL_SHARE

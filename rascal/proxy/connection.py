@@ -34,6 +34,13 @@ ABANDON = 10.0
 """Seconds that a connection is kept after its peer left behind a hold without end."""
 
 
+WATCHED_COST = 8 * 1024 * 1024
+SMALL_COST = 32 * 1024
+"""Bytes of memory that the outstanding exchanges of a connection may cost: beyond that requests
+go on unseen (a client may pipeline a million of them before it reads), skipped as "full"; less
+once the process is over its bound."""
+
+
 def host_of(peer: str) -> str:
     """The address without its port: 127.0.0.1:4711, [::1]:4711."""
     host, colon, port = peer.rpartition(":")
@@ -59,6 +66,7 @@ class Connection:
         "client",
         "client_address",
         "clock",
+        "cost",
         "dial",
         "dialling",
         "down",
@@ -72,6 +80,7 @@ class Connection:
         "idlers",
         "is_raw",
         "kicks",
+        "loose",
         "number",
         "pending",
         "protocol",
@@ -118,6 +127,8 @@ class Connection:
         self.due: tuple[Strike, Age] | None = None
         self.abandon: Any = None
         self.stuck: Strike | None = None
+        self.cost = 0
+        self.loose: Exchange | None = None
         self.turned_away = False
         self.tuned: Needs | None = None
         self.ended_by = ""
@@ -352,7 +363,10 @@ class Connection:
             effects.expire(self, strike, act)
             return
         tuning.tune(self)
-        relay.flow()
+        if relay.backlog and not relay.feeding and not relay.full():
+            relay.drain()
+        else:
+            relay.flow()
 
     def kick(self, relay: Relay) -> None:
         """A reply has come: the request codec may have waited for it."""
@@ -361,6 +375,20 @@ class Connection:
             return
         if up.codec.waiting:
             up.again()
+
+    def waiting(self) -> int:
+        """What a release may have to move here, in messages, about."""
+        relays = [relay for relay in (self.up, self.down) if relay is not None]
+        return 4 + sum(len(relay.queue) + len(relay.backlog) // 64 for relay in relays)
+
+    def charge(self, cost: int) -> None:
+        """Exchanges that have begun and not ended cost so much more memory."""
+        self.cost += cost
+        self.budget.add(cost)
+
+    def crowded(self) -> bool:
+        """Too many exchanges are outstanding for one more to be looked at."""
+        return self.cost > (WATCHED_COST if self.budget.roomy() else SMALL_COST)
 
     def touch(self) -> None:
         """Bytes have come."""
@@ -489,7 +517,7 @@ class Connection:
         drains.drop_outlet()
         drains.use("void")
         if end is self.client:
-            for entry in self.books.owed:
+            for entry in list(self.books.owed):
                 if isinstance(entry, Exchange):
                     entry.finish("gone")
         if feeds.target.closed or feeds.target.fin:
@@ -525,11 +553,11 @@ class Connection:
         if self.abandon is not None or self.ended_by or not self._blocked():
             return
         relays = [relay for relay in (self.up, self.down) if relay is not None]
-        left = any(relay.last_word for relay in relays) or any(
-            item.what != "data" for relay in relays for item in relay.queue
+        left = any(
+            relay.last_word or (relay.queue and relay.queue[-1].what != "data") for relay in relays
         )
         if relays:  # a close looks like a half-close: its FIN may have been relayed already
-            left = left or self.upstream.fin or self.client.fin
+            left = left or self.upstream.fin or self.client.fin or relays[0].swallowed
         if self.hung or self.client.closed or left:
             self.abandon = self.clock.call_at(self.clock.now() + ABANDON, self._abandoned)
 
@@ -598,8 +626,9 @@ class Connection:
                 relay.stop()
         self._cancel_timers()
         self.books.close()
-        if self.greeting is not None:
-            self.greeting.finish("gone")
+        for x in (self.greeting, self.loose):
+            if x is not None:
+                x.finish("gone")
         for strike in list(self.strikes):
             strike.done()
         self.gate.closed(self)

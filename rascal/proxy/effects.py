@@ -2,7 +2,7 @@
 
 apply(connection, strike)      the strike was chosen for this connection: set it up
 attach(connection)             both legs are there: what concerns bytes goes to the relays
-release(strike, on_remove)     the fault has left: nothing that it holds stays
+release(connection, strikes, on_remove)     the fault has left: nothing that it holds stays
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def renew(strike: Strike) -> None:
     if connection.ended_by or strike in connection.waits:
         return
     if not strike.fault.renewed(strike):
-        release(strike, "release")
+        release(connection, [strike], "release")
         return
     running = strike in connection.timers
     before = _shapers(connection, strike)
@@ -230,26 +230,41 @@ def _shapers(connection: Connection, strike: Strike) -> dict[Relay, Shaper]:
     }
 
 
-def release(strike: Strike, on_remove: str) -> None:
-    """The fault has left: void what has not struck, let go what it holds, in order."""
-    connection: Connection = strike.subject.connection
-    state = strike.state
-    held = state == "fired" and strike.holding > 0
-    dropped = None
-    if state == "fired":
-        dropped = next((act for act in strike.acts if _lost(connection, strike, act)), None)
-    strike.done("removed")
-    _take_down(connection, strike)
+def idle(strike: Strike) -> bool:
+    """Chosen for an exchange, and nothing of it has been set up: it can be dropped as it is."""
+    return strike.subject is not strike.subject.connection and not isinstance(strike.acts[0], Edit)
+
+
+def release(connection: Connection, strikes: list[Strike], on_remove: str) -> None:
+    """The fault of these strikes of one connection has left: void what has not struck, let go
+    what is held, in order."""
+    ends: str | None = None
+    upstream_too = False
+    for strike in strikes:
+        fired = strike.state == "fired"
+        held = fired and strike.holding > 0
+        if fired:
+            for act in strike.acts:
+                if _lost(connection, strike, act):
+                    ends = getattr(act, "then", "close") if isinstance(act, Discard) else "close"
+                    upstream_too = ends == "reset"
+        if connection.stuck is strike or (held and on_remove == "close"):
+            ends = ends or "close"
+        strike.done("removed")
+        if strike.subject is connection:
+            _take_down(connection, strike)
     if connection.ended_by:
+        if connection.down is not None and connection.down.outlet is not None:
+            connection.down.let_out()
         return
-    if connection.stuck is strike or dropped or (held and on_remove == "close"):
-        then = dropped.then if isinstance(dropped, Discard) else "close"
-        if then == "reset" and connection.upstream is not None:
+    if ends is not None:
+        if upstream_too and connection.upstream is not None:
             connection.upstream.reset()
-        connection.end(then, "fault removed")
+        connection.end(ends, "fault removed")
         return
-    _let_collected(connection, strike)
-    connection.let_dial(strike)
+    for strike in strikes:
+        _let_collected(connection, strike)
+        connection.let_dial(strike)
     _let_out(connection)
 
 

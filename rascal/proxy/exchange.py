@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from rascal.wire.types import Moment, WireProtocol
 
 
+EXCHANGE_COST = 1500
+"""Bytes of memory that an exchange costs beside the bytes of its head."""
+
+
 class Exchange:
     """A request with its reply, as long as somebody watches or a fault may strike it."""
 
@@ -35,6 +39,7 @@ class Exchange:
         "close_after",
         "collected",
         "connection",
+        "cost",
         "cut",
         "ended",
         "finished",
@@ -77,6 +82,7 @@ class Exchange:
         self.reply_head: Head | None = None
         self.reply_size = 0
         self.size = 0
+        self.cost = 0
         self.body: bytearray | None = None
         self.collected: bytearray | None = None
         self.captured: bytearray | None = None
@@ -125,6 +131,8 @@ class Exchange:
         if self.finished:
             return
         self.finished = True
+        if self.cost:
+            self.connection.charge(-self.cost)
         self.outcome = self.outcome or outcome
         connection = self.connection
         self.ended = connection.clock.now()
@@ -203,6 +211,9 @@ class Books:
     def unwatch(self) -> None:
         """From exchanges to runs; only while the books are clean."""
         self.watched = False
+        for entry in self.owed:  # answered, and the client can get nothing any more
+            if isinstance(entry, Exchange) and not entry.forwarded:
+                entry.finish("gone")
         self.owed.clear()
 
     def plain(self) -> bool:

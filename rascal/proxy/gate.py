@@ -11,7 +11,7 @@ all at once: what it holds is let go (rascal.proxy.effects).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -71,6 +71,8 @@ SAMPLE = 16
 """One in so many requests that pass untouched is kept for listings while faults are armed."""
 
 
+RELEASES = 1000
+"""Strikes that are released in one turn of the loop, about; some ten microseconds each."""
 SIEVED = 12
 """Words that are looked for in a read, at most."""
 SIEVED_BYTES = 16384
@@ -141,6 +143,8 @@ class Gate:
         self.words: tuple[bytes, ...] | None = None
         self.fields: frozenset[str] = frozenset()
         self._number = 0
+        self._letting: deque[tuple[Connection, list[Strike], str]] = deque()
+        self._letter: Any = None
         self._bytes = [0, 0]
         self._sent = [0, 0]
         self._looking: Any = None
@@ -217,7 +221,7 @@ class Gate:
         """What waits for a state that is about to be made anew (concurrency) waits no more."""
         if any(part.kind.tracks for part in fault.parts()):
             for strike in list(fault.live):
-                effects.release(strike, "release")
+                effects.release(strike.subject.connection, [strike], "release")
 
     def set_options(self, options: Options) -> None:
         """Other options of the protocol, for new connections."""
@@ -263,12 +267,34 @@ class Gate:
             fault.expires.cancel()
             fault.expires = None
         self._lists()
-        on_remove = getattr(fault.spec, "on_remove", "release")
-        for strike in list(fault.live):
-            effects.release(strike, on_remove)
+        self._let_go(fault)
         if fault.spec.level == "listener":
             self._listen(None)
         self.tune()
+
+    def _let_go(self, fault: Fault) -> None:
+        """What has not struck is void now. What holds is released in order, many a turn: a
+        removal never stops the traffic of others."""
+        on_remove = getattr(fault.spec, "on_remove", "release")
+        groups: dict[Connection, list[Strike]] = {}
+        for strike in list(fault.live):
+            if strike.state == "chosen" and effects.idle(strike):
+                strike.done("removed")
+            else:
+                groups.setdefault(strike.subject.connection, []).append(strike)
+        self._letting.extend((*group, on_remove) for group in groups.items())
+        if self._letter is None:
+            self._let_some()
+
+    def _let_some(self) -> None:
+        self._letter = None
+        left = RELEASES
+        while self._letting and left > 0:
+            connection, strikes, on_remove = self._letting.popleft()
+            left -= len(strikes) + connection.waiting()
+            effects.release(connection, strikes, on_remove)
+        if self._letting:
+            self._letter = self.clock.call_at(self.clock.now(), self._let_some)
 
     def _changed(self, fault: Fault) -> None:
         """It has disarmed itself (used up, last step): its own strikes live on."""
@@ -425,6 +451,14 @@ class Gate:
                     return True
         return False
 
+    def overlook(self, connection: Connection, head: Head, n: int) -> None:
+        """Too many exchanges are outstanding there: count whom it would have concerned."""
+        probe = self._probe
+        probe.head, probe.n, probe.client_address = head, n, connection.client_address
+        for fault in self._messages if head.asked else self._sessions:
+            if fault.spec.match.matches(probe):
+                fault.overlook("full")
+
     def ask(self, x: Exchange) -> None:
         """The head of a request is known: who strikes this exchange?"""
         if x.head.asked:
@@ -577,6 +611,11 @@ class Gate:
         if self._retune is not None:
             self._retune.cancel()
             self._retune = None
+        while self._letting:
+            effects.release(*self._letting.popleft())
+        if self._letter is not None:
+            self._letter.cancel()
+            self._letter = None
         for fault in self.faults.values():
             if fault.expires is not None:
                 fault.expires.cancel()

@@ -38,6 +38,11 @@ Mode = Literal["pass", "raw", "skim", "watch", "hold", "discard", "silent", "voi
 FRAMED = ("skim", "watch", "hold")
 
 
+ITEM_COST = 400
+"""Bytes of memory that a waiting piece costs beside its data."""
+SLICE, SMALL_SLICE = 4096, 256
+"""Bytes that are framed at a time while messages are held: a read may hold thousands of them."""
+
 NOTHING: list[tuple[Strike, float]] = []
 """No holds; never changed."""
 
@@ -45,7 +50,7 @@ NOTHING: list[tuple[Strike, float]] = []
 class Item:
     """Something that waits its turn: a piece, plain bytes, FIN or RST."""
 
-    __slots__ = ("at", "data", "end", "exchange", "holds", "mark", "part", "start", "what")
+    __slots__ = ("at", "cost", "data", "end", "exchange", "holds", "mark", "part", "start", "what")
 
     def __init__(
         self,
@@ -68,6 +73,7 @@ class Item:
         self.part = part
         self.end = end
         self.mark = mark
+        self.cost = ITEM_COST + len(data)
 
     def ready(self) -> float:
         """When it may leave: its arrival and the holds that are still on."""
@@ -79,11 +85,13 @@ class Relay:
 
     __slots__ = (
         "ahead",
+        "backlog",
         "batch",
         "busy",
         "closed",
         "codec",
         "connection",
+        "cost",
         "current",
         "discard",
         "feeding",
@@ -112,6 +120,8 @@ class Relay:
         self.codec = codec
         self.queue: deque[Item] = deque()
         self.size = 0
+        self.cost = 0
+        self.backlog = b""
         self.timer: Any = None
         self.mode: Mode = "pass" if codec is None else "skim"
         self.ahead = 0
@@ -183,6 +193,7 @@ class Relay:
         """Whether bytes may go to the target past everything here."""
         return not (
             self.queue
+            or self.backlog
             or self.lags
             or self.outlet is not None
             or self.void
@@ -211,18 +222,65 @@ class Relay:
         self.feeding = True
         self.batch = []
         lags = self.lag() if write else NOTHING
+        if self.backlog:
+            self.keep(view)
+        elif not write or (len(view) <= SLICE and not self.queue):
+            self.frame(view, write, lags)
+        else:
+            self.frame_some(view, lags)
+        self.feeding = False
+        self.flush()
+        connection.settle(self)
+
+    def frame(self, view: Buffer, write: bool, lags: list[tuple[Strike, float]]) -> bool:
+        """Feed the codec and meet its pieces; False: nothing more is to be framed here."""
+        connection = self.connection
         try:
             for piece in self.codec.feed(view):  # type: ignore[union-attr]
                 self.piece(piece, write, lags)
                 if connection.ended_by or self.void or connection.is_raw:
-                    break
+                    return False
         except ProtocolError as error:
             self.feeding = False
             self.flush()
             connection.desync(self, error)
-        self.feeding = False
-        self.flush()
-        connection.settle(self)
+            return False
+        return True
+
+    def frame_some(self, view: Buffer, lags: list[tuple[Strike, float]]) -> None:
+        """Slice by slice, as long as there is room for what is held; the rest is kept as it is."""
+        at, size = 0, len(view)
+        small = SLICE if self.connection.budget.roomy() else SMALL_SLICE
+        step = small
+        while at < size:
+            if self.queue and self.full():
+                self.keep(view[at:])
+                return
+            if not self.frame(view[at : at + step], True, lags):
+                return
+            at += step
+            step = small if self.queue else step * 4
+
+    def keep(self, rest: Buffer) -> None:
+        """Bytes for which there is no room in the queue yet; their source is not read meanwhile."""
+        self.backlog += bytes(rest)
+        self.size += len(rest)
+        self.connection.budget.add(len(rest))
+
+    def drain(self) -> None:
+        """There is room again: frame what was kept."""
+        rest = self.drop_backlog()
+        if self.mode == "hold":
+            self.take(rest, True)
+        elif self.mode in ("pass", "raw"):
+            self.data_raw(rest)
+
+    def drop_backlog(self) -> bytes:
+        """What was kept is not waiting any more."""
+        rest, self.backlog = self.backlog, b""
+        self.size -= len(rest)
+        self.connection.budget.add(-len(rest))
+        return rest
 
     def lag(self, fin: bool = False) -> list[tuple[Strike, float]]:
         """The holds of this read, or of the FIN, by faults on bytes."""
@@ -267,13 +325,13 @@ class Relay:
                     piece.mark,
                 )
             )
-            self.grow(len(kept))
+            self.grew(self.queue[-1])
             self.pump()
             return
         rest = self.leave(exchange, data, piece.start, piece.part, piece.end, piece.mark, True)
         if rest is not None:
             self.queue.appendleft(rest)
-            self.grow(len(rest.data))
+            self.grew(rest)
             self.pump()
 
     def meet(
@@ -304,12 +362,30 @@ class Relay:
     # -- the queue ---------------------------------------------------------------------------------
     def enqueue(self, item: Item) -> None:
         self.queue.append(item)
-        self.grow(len(item.data))
+        self.grew(item)
         self.pump()
 
-    def grow(self, count: int) -> None:
-        self.size += count
-        self.connection.budget.add(count)
+    def grew(self, item: Item) -> None:
+        """An item has come to wait."""
+        self.size += len(item.data)
+        self.cost += item.cost
+        self.connection.budget.add(item.cost)
+
+    def shrank(self, item: Item) -> None:
+        """It has left."""
+        self.size -= len(item.data)
+        self.cost -= item.cost
+        self.connection.budget.add(-item.cost)
+
+    def full(self) -> bool:
+        """No more may be held: by bytes, or by the memory that they cost."""
+        connection = self.connection
+        bound = connection.budget.share(connection.gate.hold_bytes)
+        held = self.size + (self.outlet.size if self.outlet is not None else 0)
+        cost = self.cost
+        if self.to_upstream and self.queue:
+            cost += connection.cost
+        return held >= bound or cost >= 2 * bound
 
     def pump(self) -> None:
         """Move the queue while its first item is ready. Never re-entered."""
@@ -330,7 +406,7 @@ class Relay:
                     self.timer = connection.clock.call_at(ready, self.wake)
                 break
             queue.popleft()
-            self.grow(-len(item.data))
+            self.shrank(item)
             for strike, _ in item.holds:
                 self.let_go(strike, item)
             self.turn(item)
@@ -365,7 +441,7 @@ class Relay:
             )
             if rest is not None:
                 self.queue.appendleft(rest)
-                self.grow(len(rest.data))
+                self.grew(rest)
 
     def stop_timer(self) -> None:
         if self.timer is not None:
@@ -426,11 +502,9 @@ class Relay:
         connection = self.connection
         if self.source.closed or connection.ended_by:
             return
-        held = self.size + (self.outlet.size if self.outlet is not None else 0)
-        bound = connection.budget.share(connection.gate.hold_bytes)
-        full = held >= bound or self.target.rest
+        full = self.backlog or self.target.rest or self.full()
         if self.to_upstream and not full:
-            full = self.source.rest >= bound
+            full = self.source.rest >= connection.budget.share(connection.gate.hold_bytes)
         if full:
             self.source.pause()
         else:
@@ -463,6 +537,9 @@ class Relay:
         """A message that only EOF ends, ends."""
         self.feeding = True
         write = self.mode == "hold"
+        if self.backlog and not self.frame(self.drop_backlog(), write, []):
+            self.feeding = False
+            return
         try:
             for piece in self.codec.eof():  # type: ignore[union-attr]
                 if self.mode == "skim":
@@ -479,7 +556,7 @@ class Relay:
         """Bytes that the codec took, that nobody has seen and that were not forwarded yet."""
         if self.mode != "hold" or self.codec is None:
             return b""
-        return self.codec.undecided()[self.ahead :]
+        return self.codec.undecided()[self.ahead :] + self.backlog
 
     def dropping(self) -> bool:
         """The rest of the message under way goes nowhere: answered, lost, cut or swallowed."""
@@ -487,13 +564,14 @@ class Relay:
 
     def go_raw(self, rest: bytes) -> None:
         """From messages to bytes; `rest` is what the codec had not decided."""
+        self.drop_backlog()
         for item in self.queue:
             if item.what == "data":
                 item.exchange = item.start = None
                 item.end = False
         if rest:
             self.queue.append(Item("data", None, rest, self.connection.clock.now(), []))
-            self.grow(len(rest))
+            self.grew(self.queue[-1])
         self.current = None
         self.open = False
         self.ahead = 0
@@ -503,7 +581,9 @@ class Relay:
         """What waits here is not wanted any more."""
         self.stop_timer()
         queue, self.queue = self.queue, deque()
-        self.grow(-self.size)
+        self.drop_backlog()
+        self.connection.budget.add(-self.cost)
+        self.size = self.cost = 0
         for item in queue:
             if item.start is not None and item.exchange is not None and self.to_upstream:
                 item.exchange.finish("gone")

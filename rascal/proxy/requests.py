@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rascal.errors import ProtocolError
 from rascal.faults.fault import Strike
 from rascal.faults.types import End, Lose, Repeat, Reply
-from rascal.proxy.exchange import PLAIN, Exchange
+from rascal.proxy.exchange import EXCHANGE_COST, PLAIN, Exchange
 from rascal.proxy.relay import NOTHING, Item, Relay
 from rascal.wire.types import Buffer, Codec, Head, Piece
 
@@ -83,11 +83,16 @@ class RequestRelay(Relay):
         head = piece.start
         books = connection.books
         n = books.count = books.count + 1 if head.asked else books.count
-        if not gate.sees(connection, head, n if head.asked else 0):
+        crowded = connection.cost and not self.queue and connection.crowded()
+        if crowded or not gate.sees(connection, head, n if head.asked else 0):
+            if crowded:
+                gate.overlook(connection, head, n if head.asked else 0)
             self.current = PLAIN
             return PLAIN, NOTHING
         x = self.current = Exchange(connection, n if head.asked else 0, head, gate.clock.now())
         x.size = len(piece.data)
+        x.cost = EXCHANGE_COST + 2 * x.size
+        connection.charge(x.cost)
         if not struck:
             # Its first bytes are out (observe, or the mode changed): only what strikes later may.
             if self.mode == "watch":
@@ -172,6 +177,7 @@ class RequestRelay(Relay):
             else:
                 strike.fire()
                 x.outcome = "lost" if isinstance(act, Lose) else "ended"
+                connection.loose = x
                 connection.end_by(strike, act.then)
                 return False
         x.forwarded = True

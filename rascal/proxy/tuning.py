@@ -64,7 +64,7 @@ def tune(connection: Connection) -> None:
 
 def _own(relay: Relay) -> int:
     """What a relay needs for itself."""
-    if relay.lags or relay.queue:
+    if relay.lags or relay.queue or relay.backlog:
         return HOLD_RANK
     return WATCH_RANK if relay.outlet is not None else SKIM_RANK
 
