@@ -137,6 +137,14 @@ class Node:
             assert not state["void"], state
 
     @contextlib.contextmanager
+    def recipe(self, proxy: str, sentence: str, fired: int | None = None) -> Iterator[Armed]:
+        """The same with a recipe: `cold-cache strength=50%`."""
+        made = self.control.add_recipe(proxy, sentence)
+        armed = Armed(self, proxy, made["name"], "recipes")
+        with self._proved(armed, fired):
+            yield armed
+
+    @contextlib.contextmanager
     def _proved(self, armed: Armed, fired: int | None) -> Iterator[None]:
         try:
             yield
