@@ -109,6 +109,7 @@ class Compatible:
 
     def _add(self, method: str, rule: str, handler: Callable[..., Any], role: Role) -> None:
         def answer(request: Any, **names: str) -> bytes:
+            request.rule = rule
             return self._answer(request, handler, role, names)
 
         self.app.route(rule, methods=[method], endpoint=f"{method} {rule}")(answer)
