@@ -10,6 +10,7 @@ port may have a name.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -230,13 +231,17 @@ def has_v6() -> bool:
 # ---- the file
 
 
+_LIST = re.compile(rb"\s*\[\s*[{\]]")
+
+
 def is_toxiproxy(path: str) -> bool:
-    """Whether a file is a toxiproxy.json: by its name, or because it begins as a JSON list."""
+    """Whether a file is a toxiproxy.json: by its name, or because it begins as a JSON list of
+    objects (proxies.ini begins with a bracket, too)."""
     if path.endswith(".json"):
         return True
     try:
         with open(path, "rb") as file:
-            return file.read(200).lstrip()[:1] == b"["
+            return _LIST.match(file.read(200)) is not None
     except OSError:
         return False
 
