@@ -34,6 +34,9 @@ COLLECTIONS: dict[str, tuple[str, ...]] = {
 }
 """The collections of a proxy and the forms that they hold."""
 
+CHANGING = ("POST", "PATCH", "DELETE")
+"""The methods of changes."""
+
 TERMS = ("enable_in", "lease")
 """Members that say for how long and from when; no part of the fault itself."""
 

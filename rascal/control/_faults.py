@@ -25,21 +25,31 @@ from urllib.parse import quote
 from rascal.control import _views as views
 from rascal.control._call import Call
 from rascal.control._draft import COLLECTIONS, Draft, missing, own
+from rascal.control._schemas import named, ref
 from rascal.control._site import Api, Reply
+
+TAKEN = {"faults": "Fault", "scripts": "Script", "recipes": "NewRecipe"}
+"""The schemas of what is added."""
 
 
 def routes(api: Api) -> None:
     """Add the addresses of this module."""
-    api.add("GET", "/api/v1/faults", list_everywhere)
+    one_ = ref("Installed")
+    api.add("GET", "/api/v1/faults", list_everywhere, gives=named(named(one_)))
     for collection in COLLECTIONS:
         many = f"/api/v1/proxies/<proxy>/{collection}"
         one = f"{many}/<name>"
-        api.add("GET", many, partial(list_all, collection))
-        api.add("POST", many, partial(add, collection), "operator")
-        api.add("GET", one, partial(get, collection))
-        api.add("PATCH", one, partial(change, collection), "operator")
-        api.add("DELETE", one, partial(remove, collection), "operator")
-        api.add("POST", f"{one}/restart", partial(restart, collection), "operator")
+        new = {"takes": ref(TAKEN[collection]), "gives": one_, "status": 201}
+        changed = {"gives": one_, "conditional": True}
+        api.add("GET", many, partial(list_all, collection), gives=named(one_))
+        api.add("POST", many, partial(add, collection), "operator", **new)
+        api.add("GET", one, partial(get, collection), gives=one_, tagged=True)
+        changes = {"takes": ref("Change"), **changed}
+        api.add("PATCH", one, partial(change, collection), "operator", **changes)
+        gone = {"gives": one_, "conditional": True}
+        api.add("DELETE", one, partial(remove, collection), "operator", **gone)
+        again = {"takes": ref("Nothing"), **changed}
+        api.add("POST", f"{one}/restart", partial(restart, collection), "operator", **again)
 
 
 def list_all(collection: str, call: Call, proxy: str) -> dict[str, Any]:

@@ -15,16 +15,19 @@ from typing import Any
 from rascal.control._call import Call
 from rascal.control._problems import unknown
 from rascal.control._schema import schema
+from rascal.control._schemas import named, ref
 from rascal.control._site import Api
 
 
 def routes(api: Api) -> None:
     """Add the addresses of this module."""
-    api.add("GET", "/api/v1/kinds", list_kinds)
-    api.add("GET", "/api/v1/kinds/<name>", get_kind)
-    api.add("GET", "/api/v1/protocols", list_protocols)
-    api.add("GET", "/api/v1/protocols/<name>", get_protocol)
-    api.add("GET", "/api/v1/recipes", list_recipes)
+    kind, protocol = ref("Kind"), ref("Protocol")
+    query = {"protocol": {"enum": list(api.registry.protocols)}}
+    api.add("GET", "/api/v1/kinds", list_kinds, gives=named(kind), query=query)
+    api.add("GET", "/api/v1/kinds/<name>", get_kind, gives=kind, query=query)
+    api.add("GET", "/api/v1/protocols", list_protocols, gives=named(protocol))
+    api.add("GET", "/api/v1/protocols/<name>", get_protocol, gives=protocol)
+    api.add("GET", "/api/v1/recipes", list_recipes, gives=named(ref("Recipe")))
 
 
 def list_kinds(call: Call) -> dict[str, Any]:

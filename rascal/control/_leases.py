@@ -17,16 +17,18 @@ from rascal.control import _views as views
 from rascal.control._call import Call
 from rascal.control._draft import LEASE_FOR, duration
 from rascal.control._problems import unknown
+from rascal.control._schemas import named, ref
 from rascal.control._site import Api
 
 
 def routes(api: Api) -> None:
     """Add the addresses of this module."""
     one = "/api/v1/leases/<name>"
-    api.add("GET", "/api/v1/leases", list_leases)
-    api.add("GET", one, get_lease)
-    api.add("PUT", one, renew_lease, "operator")
-    api.add("DELETE", one, end_lease, "operator")
+    lease = ref("Lease")
+    api.add("GET", "/api/v1/leases", list_leases, gives=named(lease))
+    api.add("GET", one, get_lease, gives=lease)
+    api.add("PUT", one, renew_lease, "operator", takes=ref("Renewal"), gives=lease)
+    api.add("DELETE", one, end_lease, "operator", gives=lease)
 
 
 def list_leases(call: Call) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 from rascal.control import _views as views
 from rascal.control._call import Call, flag_of, text_of
 from rascal.control._problems import Problem
+from rascal.control._schemas import named, ref
 from rascal.control._site import Api
 from rascal.errors import ConfigError, ConfigErrors
 
@@ -24,15 +25,17 @@ SEEDS = 10**15
 
 def routes(api: Api) -> None:
     """Add the addresses of this module."""
-    api.add("GET", "/api/v1/counters", get_counters)
-    api.add("DELETE", "/api/v1/counters", reset_counters, "operator")
-    api.add("GET", "/api/v1/panic", get_panic)
-    api.add("PUT", "/api/v1/panic", set_panic, "operator")
-    api.add("GET", "/api/v1/seed", get_seed)
-    api.add("PUT", "/api/v1/seed", set_seed, "admin")
-    api.add("POST", "/api/v1/reload", reload, "admin")
-    api.add("GET", "/healthz", healthy)
-    api.add("GET", "/readyz", ready)
+    counters, panic, seed = named(ref("Counters")), ref("Panic"), ref("Seed")
+    api.add("GET", "/api/v1/counters", get_counters, gives=counters)
+    api.add("DELETE", "/api/v1/counters", reset_counters, "operator", gives=counters)
+    api.add("GET", "/api/v1/panic", get_panic, gives=panic)
+    api.add("PUT", "/api/v1/panic", set_panic, "operator", takes=ref("Lever"), gives=panic)
+    api.add("GET", "/api/v1/seed", get_seed, gives=seed)
+    api.add("PUT", "/api/v1/seed", set_seed, "admin", takes=ref("NewSeed"), gives=seed)
+    nothing = {"takes": ref("Nothing"), "gives": ref("Reloaded")}
+    api.add("POST", "/api/v1/reload", reload, "admin", **nothing)
+    api.add("GET", "/healthz", healthy, gives=ref("Health"), open=True)
+    api.add("GET", "/readyz", ready, gives=ref("Health"), open=True)
 
 
 def get_counters(call: Call) -> dict[str, Any]:

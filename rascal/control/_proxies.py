@@ -18,6 +18,7 @@ from rascal.control import _views as views
 from rascal.control._call import Call
 from rascal.control._draft import Draft
 from rascal.control._problems import Problem, unknown
+from rascal.control._schemas import COUNT, TEXT, named, ref
 from rascal.control._site import Api, Reply
 
 LIMIT = 100
@@ -36,15 +37,22 @@ ENDED_BY = "control"
 def routes(api: Api) -> None:
     """Add the addresses of this module."""
     one = "/api/v1/proxies/<proxy>"
-    api.add("GET", "/api/v1/proxies", list_proxies)
-    api.add("POST", "/api/v1/proxies", create_proxy, "admin")
-    api.add("GET", one, get_proxy)
-    api.add("PATCH", one, change_proxy, "admin")
-    api.add("DELETE", one, remove_proxy, "admin")
-    api.add("GET", f"{one}/connections", list_connections)
-    api.add("GET", f"{one}/connections/<name>", get_connection)
-    api.add("DELETE", f"{one}/connections/<name>", end_connection, "operator")
-    api.add("GET", f"{one}/exchanges", list_exchanges)
+    proxy, connection = ref("Proxy"), ref("Connection")
+    api.add("GET", "/api/v1/proxies", list_proxies, gives=named(proxy))
+    new: dict[str, Any] = {"takes": ref("NewProxy"), "gives": proxy, "status": 201}
+    api.add("POST", "/api/v1/proxies", create_proxy, "admin", **new)
+    api.add("GET", one, get_proxy, gives=proxy, tagged=True)
+    changed: dict[str, Any] = {"takes": ref("ProxyChange"), "gives": proxy, "conditional": True}
+    api.add("PATCH", one, change_proxy, "admin", **changed)
+    api.add("DELETE", one, remove_proxy, "admin", gives=proxy, conditional=True)
+    api.add("GET", f"{one}/connections", list_connections, gives=named(connection))
+    api.add("GET", f"{one}/connections/<name>", get_connection, gives=connection)
+    ends: dict[str, Any] = {"gives": connection, "query": {"how": {"enum": list(ENDS)}}}
+    api.add("DELETE", f"{one}/connections/<name>", end_connection, "operator", **ends)
+    whole = {**COUNT, "maximum": 10**15 - 1}
+    filters = {"limit": whole, "after": whole, "fault": TEXT, "outcome": TEXT, "command": TEXT}
+    exchanges: dict[str, Any] = {"gives": ref("Exchanges"), "query": filters}
+    api.add("GET", f"{one}/exchanges", list_exchanges, **exchanges)
 
 
 def list_proxies(call: Call) -> dict[str, Any]:

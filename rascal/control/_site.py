@@ -114,7 +114,6 @@ class Route:
     Attributes:
         method, rule, handler, role: as of Api.add.
         takes: the schema of the body; None: there is none.
-        may_be_empty: the body may be left out.
         gives: the schema of the answer.
         status, kind: of the answer.
         query: schemas of the parameters after '?'.
@@ -129,7 +128,6 @@ class Route:
     handler: Handler
     role: Role = "viewer"
     takes: Mapping[str, Any] | None = None
-    may_be_empty: bool = False
     gives: Mapping[str, Any] | None = None
     status: int = 200
     kind: str = JSON

@@ -25,25 +25,36 @@ import attrs
 from rascal.config import SERVICE, Configuration, export
 from rascal.control import _views as views
 from rascal.control._call import Call
-from rascal.control._draft import COLLECTIONS, Draft
+from rascal.control._draft import CHANGING, COLLECTIONS, Draft
 from rascal.control._problems import Problem, from_error
+from rascal.control._schemas import TEXT, ref
 from rascal.control._site import Api, Reply
 from rascal.errors import ConfigError, RascalError
 
 CHANGES = 1000
 """In one request."""
 
+PLAIN_TEXT = "text/plain; charset=utf-8"
+
 MEMBERS = ("method", "path", "data")
-METHODS = ("POST", "PATCH", "DELETE")
 
 ADMINS = "only an admin changes proxies"
 
 
 def routes(api: Api) -> None:
     """Add the addresses of this module."""
-    api.add("GET", "/api/v1/state", get_state)
-    api.add("POST", "/api/v1/state", change_state, "operator")
-    api.add("GET", "/api/v1/export", get_export)
+    state: dict[str, Any] = {"gives": ref("State")}
+    api.add("GET", "/api/v1/state", get_state, tagged=True, **state)
+    api.add(
+        "POST",
+        "/api/v1/state",
+        change_state,
+        "operator",
+        takes=ref("Changes"),
+        conditional=True,
+        **state,
+    )
+    api.add("GET", "/api/v1/export", get_export, gives=TEXT, kind=PLAIN_TEXT)
 
 
 def get_state(call: Call) -> Reply:
@@ -72,7 +83,7 @@ def get_export(call: Call) -> Reply:
     """proxies.ini of the state; tokens (hashed) for admins only."""
     call.query()
     text = export(configuration(call.node), secrets=call.role == "admin")
-    return Reply(text, kind="text/plain; charset=utf-8")
+    return Reply(text, kind=PLAIN_TEXT)
 
 
 def configuration(node: Any) -> Configuration:
@@ -109,16 +120,16 @@ def _change(call: Call, draft: Draft, one: Any) -> None:
         raise ConfigError("a change is an object: method, path, data", pointer="")
     call.members(one, MEMBERS, "a change")
     method, path = one.get("method"), one.get("path")
-    if method not in METHODS:
+    if method not in CHANGING:
         code = "not-allowed" if "method" in one else "value-missing"
-        message = f"'method' is one of: {', '.join(METHODS)}"
-        raise ConfigError(message, pointer="/method", allowed=METHODS, code=code)
+        message = f"'method' is one of: {', '.join(CHANGING)}"
+        raise ConfigError(message, pointer="/method", allowed=CHANGING, code=code)
     parts = _parts(path)
     if parts is None:
         raise _no_change(one)
     if method == "DELETE" and one.get("data") is not None:
         raise ConfigError("what is removed has no data", pointer="/data")
-    if method != "DELETE" and "data" not in one and parts[-1] != "restart":
+    if method != "DELETE" and "data" not in one and parts[-1:] != ["restart"]:
         raise ConfigError("the change has no data", pointer="/data", code="value-missing")
     if len(parts) <= 1 and call.role != "admin":
         raise Problem(403, "role-missing", ADMINS, pointer="/path", allowed=["admin"])

@@ -38,16 +38,14 @@ def check_match(given: Iterable[bytes] | None, version: str, needed: bool) -> No
                 version=version,
             )
         return
-    tags = parse(given)
-    if tags is None:
-        raise Problem(400, "header", "If-Match is a list of ETags in double quotes, or *")
-    for weak, opaque in tags:
+    for weak, opaque in parse(given) or ():
         if opaque == "*" or (not weak and opaque.partition(".")[0] == version):
             return
     raise Problem(
         412,
         "changed-since",
-        "it has changed since, or never was what If-Match says: read it again",
+        "it has changed since, or never was what If-Match says; read it again, "
+        "If-Match is its ETag with the double quotes",
         version=version,
     )
 

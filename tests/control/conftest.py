@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import INI, Answer, Asker
+from asking import INI, Answer
+from documented import Documented
 
 
 @pytest.fixture
@@ -48,4 +49,4 @@ def node(file: Path) -> Iterator[Any]:
 def ask(node: Any) -> Callable[..., Answer]:
     from rascal.control._site import make_site
 
-    return Asker(make_site(node, reactor=node.reactor))
+    return Documented(make_site(node, reactor=node.reactor))

@@ -145,9 +145,15 @@ def sites() -> list[Any]:
     """Two, used again and again: making one takes longer than an example."""
     from twisted.internet.task import Clock
 
+    from rascal.config import Configuration
     from rascal.control._site import make_site
+    from rascal.proxy.node import Node
 
-    return [make_site(None, reactor=Clock()) for _ in range(2)]
+    clocks = [Clock(), Clock()]
+    nodes = [Node(Configuration(control=None), clock) for clock in clocks]
+    for node in nodes:
+        node.hangups.close()
+    return [make_site(node, reactor=node.reactor) for node in nodes]
 
 
 def start(file: Path, site: Any) -> Any:

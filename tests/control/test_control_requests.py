@@ -166,6 +166,8 @@ BAD: list[tuple[str, str, bytes, int, str | None, str, str, str | None]] = [
      404, "/1/path", "unknown-name", "there is no fault 'x'", "slow"),
     ("POST", "/api/v1/state", _changes(("PATCH", "/api/v1/panic", {})), 422, "/0/path",
      "not-allowed", "the path is", None),
+    ("POST", "/api/v1/state", b'[{"method": "POST", "path": "/api/v1/proxies"}]', 422, "/0/data",
+     "value-missing", "no data", None),
     # seed, leases
     ("PUT", "/api/v1/seed", b"{}", 422, "/seed", "value-missing", "whole number", None),
     ("PUT", "/api/v1/seed", b'{"seed": -1}', 422, "/seed", "not-allowed", "whole number", None),
