@@ -13,7 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from twisted.logger import Logger
+
 from rascal.control import _views as views
+
+log = Logger()
 
 PENDING = 2000
 """Things that are told between two flushes."""
@@ -49,7 +53,8 @@ class Happenings:
     def __init__(self) -> None:
         self.broken = False
         self._count = 0
-        self._later: list[Callable[[], Made | None]] = []
+        self._later: list[Callable[[], Made]] = []
+        self._latest: tuple[str, str, str] | None = None
         self._fired: dict[tuple[str, str], _Fired] = {}
         self._steps: dict[tuple[str, str], _Steps] = {}
         self._connections: dict[str, _Connections] = {}
@@ -89,15 +94,17 @@ class Happenings:
             *self._steps.values(),
         ]
         self._connections, self._fired, self._steps = {}, {}, {}
-        self._count, self.broken = 0, False
-        for make in later:
-            if (made := make()) is not None:
+        self._count, self.broken, self._latest = 0, False, None
+        for make in [*later, *(one.made for one in gathered)]:
+            try:
+                made = make()
+            except Exception:
+                log.failure("an event could not be told")
+            else:
                 yield made
-        for one in gathered:
-            yield one.made()
         self._views = {}
 
-    def _add(self, make: Callable[[], Made | None]) -> None:
+    def _add(self, make: Callable[[], Made]) -> None:
         if self._room():
             self._later.append(make)
 
@@ -115,8 +122,10 @@ class Happenings:
     # ---- faults
 
     def _change(self, proxy: Any, change: str, one: Any, name: str) -> None:
-        if one is None:
+        key = (proxy.name, name, change)
+        if one is None or key == self._latest:
             return
+        self._latest = key
         faults = views.fault_objects(proxy, one)  # they may leave the gate before the flush
         at = time.time()
 

@@ -71,6 +71,8 @@ class Hub:
         self._listen()
         self.flush()
         number = self.ring.number(after) if after else None
+        if number is None and not wants.type("snapshot"):
+            number = self.ring.last
         reader = Reader(self, request, wants, number)
         self.readers[reader] = None
         self._alone = 0
@@ -185,8 +187,6 @@ class Hub:
         data = b""
         if reader.at is not None:
             data = block("gap", {"after": self.ring.id(reader.at), "to": id_}, id_)
-        elif not reader.wants.type("snapshot"):
-            data = f"id: {id_}\n\n".encode("ascii")
         if reader.wants.type("snapshot"):
             data += self._snapshot(reader.wants, id_)
         reader.at = self.ring.last

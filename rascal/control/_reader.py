@@ -48,7 +48,8 @@ class Reader:
         """Answer."""
         self.request.notifyFinish().addBoth(lambda _: self.hub.drop(self))
         self.request.registerProducer(self, True)
-        self.write(b"retry: 1000\n\n")
+        at = "" if self.at is None else f"id: {self.hub.ring.id(self.at)}\n"
+        self.write(f"retry: 1000\n{at}\n".encode("ascii"))
 
     def write(self, data: bytes) -> None:
         """Send it; this may make it paused."""
@@ -80,8 +81,8 @@ class Reader:
         if abort:
             channel.transport.abortConnection()
         else:
+            channel.persistent = False
             self.request.finish()
-            channel.loseConnection()
 
     # ---- what transports ask of a producer
 
