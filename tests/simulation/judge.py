@@ -172,8 +172,8 @@ def check_rest(site: Site) -> None:
             raise Broken(5, f"{len(relay.queue)} items are left in a queue")
         if relay.outlet is not None:
             raise Broken(5, "an outlet is left")
-        if site.troubles & GARBAGE:
-            continue  # it may have announced a message that never ends
+        if site.troubles & GARBAGE or getattr(site.model, "quiet_ones", None):
+            continue  # a message that never ends; a quiet request that nothing follows
         if any(connection.rewrites) or (relay.mode == "watch" and connection.gate.watch_until):
             continue
         if relay.mode not in ("pass", "skim", "void") and not connection.silent:

@@ -257,7 +257,7 @@ class Run:
             site.client_ends()
         self.settle(1.0, 120)
         for site in world.sites:
-            if site.client_open or site.client.wire:
+            if not (site.client.gone or site.client.over):
                 site.client.leave()
         self.settle(1.0, 60)
         self.check_sites(False)

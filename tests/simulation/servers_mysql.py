@@ -234,7 +234,7 @@ class MySQLModel(Model):
         if self.state == "rows":
             if first != 254 or len(payload) >= 9:
                 return False
-            status = payload[3:5] if self.no_eof else payload[3:5]
+            status = payload[3:5]
             self.state = "next"
             return not status[0] & MORE
         if kind == "prepare":
