@@ -36,6 +36,10 @@ from rascal.config.describe import (
 from rascal.options import OptionTable
 
 DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS))  # this file is also loaded by its path alone
+
+from control_page import control_page  # noqa: E402
+
 NOTE = "<!-- Written by docs/generate.py from the code; edit the code. -->\n\n"
 BLOCK = re.compile(r"(<!-- begin ([\w :.-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 CONTAINED = ("kinds", "protocols")
@@ -417,6 +421,7 @@ def pages() -> Pages:
     made["recipes.md"] = recipe_page()
     made["fidelity.md"] = fidelity_page()
     made["seen.md"] = seen_page()
+    made["control.md"] = NOTE + control_page()
     known = blocks()
     for path in sorted(DOCS.glob("*.md")):
         if path.name not in made:
