@@ -103,6 +103,7 @@ class Fault:
         "key",
         "live",
         "matched",
+        "missed",
         "name",
         "number",
         "on_change",
@@ -135,6 +136,7 @@ class Fault:
         self.reserved = 0
         self.skipped: Counter[str] = Counter()
         self.live: dict[Strike, None] = {}
+        self.missed: dict[int, tuple[int, bool]] = {}
         self.hits: deque[int] = deque(maxlen=HITS)
         self.steps: tuple[Any, ...] = getattr(spec, "steps", ())
         self.step_states: list[str] = ["unused"] * len(self.steps)
@@ -222,6 +224,33 @@ class Fault:
             return False
         strike.spec, strike.acts = spec, acts
         return True
+
+    def passes(self, n: int) -> bool:
+        """Whether its draw alone lets match `n` pass. Draws stay as they are when the fault is
+        changed, so another probability moves only the line between those that it strikes and
+        those that it does not."""
+        spec: Any = self.spec
+        if self.steps or getattr(spec, "choices", None):
+            return False
+        return self._choose(n, None) == "probability"
+
+    def miss(self, connection: int, n: int, counted: bool) -> None:
+        """Remember that this connection passes by its draw. `counted`: as skipped."""
+        self.missed[connection] = (n, counted)
+
+    def strike_late(self, subject: Any, n: int, counted: bool) -> Strike | None:
+        """Strike a connection that had passed, under the number that it had."""
+        spec: Any = self.spec
+        if spec.count is not None and self.used + self.reserved >= spec.count:
+            return None
+        acts = self._acts(n, spec, subject)
+        if isinstance(acts, str):
+            return None
+        if counted and self.skipped["probability"] > 0:
+            self.skipped["probability"] -= 1
+        else:  # it is asked once more, or its counters were set to zero
+            self.matched += 1
+        return self._strike(subject, n, spec, acts, -1)
 
     def check_used_up(self) -> None:
         """Disarm when its count is used up; its own strikes live on."""

@@ -436,3 +436,31 @@ def test_half_the_connections_are_struck_the_same_ones_for_a_seed(tmp_path: Path
     assert 3 <= sum(first) <= 21
     assert struck("b", "7") == first
     assert struck("c", "8") != first
+
+
+def test_another_toxicity_keeps_the_draws_of_live_connections(toxi: Toxi) -> None:
+    with Echo() as echo, ExitStack() as stack:
+        address = toxi.proxy("p", echo.address)
+        toxi.toxic("p", "latency", latency=150, toxicity=0.5)
+        socks = [stack.enter_context(dial(address)) for _ in range(12)]
+
+        def slow() -> list[bool]:
+            found = []
+            for sock in socks:
+                began = time.monotonic()
+                sock.sendall(b"x")
+                read(sock, 1)
+                found.append(time.monotonic() - began >= 0.15)
+            return found
+
+        half = slow()
+        assert 1 <= sum(half) <= 11
+        toxi.change("p", "latency_downstream", toxicity=0)
+        assert not any(slow())
+        toxi.change("p", "latency_downstream", toxicity=1)
+        assert all(slow())
+        toxi.change("p", "latency_downstream", toxicity=0.5)
+        assert slow() == half
+        counted = state(toxi, "latency_downstream")
+        told = counted["fired"] + counted["reserved"] + sum(counted["skipped"].values())
+        assert counted["matched"] == told
