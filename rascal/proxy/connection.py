@@ -277,8 +277,8 @@ class Connection:
             self.books.request(CONNECT)
         else:
             x.forwarded = True
-            self.books.forwarded.append(x)
-            self.books.owed.append(x)
+            self.books.expects(x)
+            self.books.owes(x)
 
     def dial_failed(self, how: str, detail: str) -> None:
         """The upstream cannot be had: show the client the same, if it is to be mirrored."""

@@ -160,6 +160,10 @@ class Run:
         self.count = count
 
 
+UNUSED: deque[Any] = deque(maxlen=0)
+"""The queue of a connection that has not needed one: an empty deque takes 760 bytes."""
+
+
 class Books:
     """The ledger of one connection (rascal.wire.types.Ledger)."""
 
@@ -168,8 +172,8 @@ class Books:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.count = 0
-        self.forwarded: deque[Exchange | Run] = deque()
-        self.owed: deque[Exchange | Run] = deque()
+        self.forwarded: deque[Exchange | Run] = UNUSED
+        self.owed: deque[Exchange | Run] = UNUSED
         self.watched = False
 
     # -- what codecs ask --
@@ -182,9 +186,25 @@ class Books:
         if head.asked:
             self.count += 1
         if head.replies:
+            if self.forwarded is UNUSED:
+                self.forwarded = deque()
             _append(self.forwarded, head.framing)
             if self.watched:
+                if self.owed is UNUSED:
+                    self.owed = deque()
                 _append(self.owed, head.framing)
+
+    def expects(self, entry: Exchange) -> None:
+        """The upstream will answer this."""
+        if self.forwarded is UNUSED:
+            self.forwarded = deque()
+        self.forwarded.append(entry)
+
+    def owes(self, entry: Exchange) -> None:
+        """The client is to get a reply to this."""
+        if self.owed is UNUSED:
+            self.owed = deque()
+        self.owed.append(entry)
 
     def replied(self) -> None:
         if self.watched:
@@ -214,7 +234,7 @@ class Books:
         for entry in self.owed:  # answered, and the client can get nothing any more
             if isinstance(entry, Exchange) and not entry.forwarded:
                 entry.finish("gone")
-        self.owed.clear()
+        self.owed = UNUSED
 
     def plain(self) -> bool:
         """Nothing but runs is outstanding (or so much else that a look is not worth it)."""
@@ -225,6 +245,10 @@ class Books:
 
     def run(self, framing: Hashable) -> None:
         """A request that nobody wants to see has been forwarded."""
+        if self.forwarded is UNUSED:
+            self.forwarded = deque()
+        if self.owed is UNUSED:
+            self.owed = deque()
         _append(self.forwarded, framing)
         _append(self.owed, framing)
 

@@ -19,7 +19,6 @@ Modes, swapped between two reads by replacing the source end's `on_data`:
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
 from rascal.errors import ProtocolError
@@ -118,7 +117,7 @@ class Relay:
         self.source = source
         self.target = target
         self.codec = codec
-        self.queue: deque[Item] = deque()
+        self.queue: list[Item] = []  # bounded by what its items cost: pop(0) is cheap
         self.size = 0
         self.cost = 0
         self.backlog = b""
@@ -330,7 +329,7 @@ class Relay:
             return
         rest = self.leave(exchange, data, piece.start, piece.part, piece.end, piece.mark, True)
         if rest is not None:
-            self.queue.appendleft(rest)
+            self.queue.insert(0, rest)
             self.grew(rest)
             self.pump()
 
@@ -405,7 +404,7 @@ class Relay:
                 if ready < INF:
                     self.timer = connection.clock.call_at(ready, self.wake)
                 break
-            queue.popleft()
+            del queue[0]
             self.shrank(item)
             for strike, _ in item.holds:
                 self.let_go(strike, item)
@@ -440,7 +439,7 @@ class Relay:
                 item.exchange, item.data, item.start, item.part, item.end, item.mark, True
             )
             if rest is not None:
-                self.queue.appendleft(rest)
+                self.queue.insert(0, rest)
                 self.grew(rest)
 
     def stop_timer(self) -> None:
@@ -580,7 +579,7 @@ class Relay:
     def drop_queue(self) -> None:
         """What waits here is not wanted any more."""
         self.stop_timer()
-        queue, self.queue = self.queue, deque()
+        queue, self.queue = self.queue, []
         self.drop_backlog()
         self.connection.budget.add(-self.cost)
         self.size = self.cost = 0

@@ -168,7 +168,7 @@ class RequestRelay(Relay):
                     )
                     x.outcome = "answered"
                     strike.done()
-                    books.owed.append(x)
+                    books.owes(x)
                     connection.drop_strikes(x)
                     if answer.upstream:
                         connection.repair(answer.upstream)
@@ -187,8 +187,8 @@ class RequestRelay(Relay):
                 x.body = bytearray()
         connection.protocol.forwarded(connection.session, head)
         if head.replies:
-            books.forwarded.append(x)
-            books.owed.append(x)
+            books.expects(x)
+            books.owes(x)
         else:
             x.finish()
         return True
@@ -215,7 +215,7 @@ class RequestRelay(Relay):
                 again.head = x.head
                 again.swallow = True
                 self.connection.protocol.forwarded(self.connection.session, x.head)
-                self.connection.books.forwarded.append(again)
+                self.connection.books.expects(again)
                 self.put(bytes(body or b""))
                 strike.done()
 
@@ -227,5 +227,5 @@ class RequestRelay(Relay):
             own = Exchange(connection, -1, head, connection.clock.now())
             own.swallow = True
             connection.protocol.forwarded(connection.session, head)
-            connection.books.forwarded.append(own)
+            connection.books.expects(own)
             self.put(data)
