@@ -75,6 +75,8 @@ RELEASES = 1000
 """Strikes that are released in one turn of the loop, about; some ten microseconds each."""
 SIEVED = 12
 """Words that are looked for in a read, at most."""
+MISSED = 64
+"""So many ended connections that a fault has let pass are remembered before they are sorted out."""
 SIEVED_BYTES = 16384
 """Longer reads are mostly bodies, which are cheap to frame."""
 
@@ -206,7 +208,12 @@ class Gate:
         elif old.level == spec.level == "connection" and _kind(old) is _kind(spec) is not None:
             fault.replace(spec)
             for strike in list(fault.live):
-                effects.renew(strike)
+                if not fault.passes(strike.n):
+                    effects.renew(strike)
+                    continue
+                fault.miss(strike.subject.number, strike.n, False)
+                effects.release(strike.subject, [strike], "release")
+            self._strike_late(fault)
         else:
             armed = fault.armed
             self._leave(fault)
@@ -216,6 +223,20 @@ class Gate:
             return
         self._expire_in(fault)
         self.tune()
+
+    def _strike_late(self, fault: Fault) -> None:
+        """Its probability may be another: live connections keep their draws and are struck now if
+        these are below it."""
+        missed, fault.missed = fault.missed, {}
+        for number, (n, counted) in missed.items():
+            connection = self.connections.get(number)
+            if connection is None or connection.ended_by or not fault.armed:
+                continue
+            strike = None if fault.passes(n) else fault.strike_late(connection, n, counted)
+            if strike is None:
+                fault.miss(number, n, counted)
+            else:
+                effects.apply(connection, strike)
 
     def _let_queued(self, fault: Fault) -> None:
         """What waits for a state that is about to be made anew (concurrency) waits no more."""
@@ -237,6 +258,7 @@ class Gate:
 
     def _in_effect(self, fault: Fault) -> None:
         fault.enabled_at = self.clock.now()
+        fault.missed.clear()
         self._expire_in(fault)
         level = fault.spec.level
         if level == "listener":
@@ -551,6 +573,11 @@ class Gate:
         strike = fault.pick(connection, True, set(), connection.turned_away)
         if strike is not None:
             effects.apply(connection, strike)
+        elif fault.passes(fault.number - 1) and not effects.only_at_start(fault.spec):
+            if len(fault.missed) > 2 * len(self.connections) + MISSED:
+                live = self.connections
+                fault.missed = {n: one for n, one in fault.missed.items() if n in live}
+            fault.miss(connection.number, fault.number - 1, True)
 
     # -- books -------------------------------------------------------------------------------------
     def tell(self, what: str, about: Any) -> None:
