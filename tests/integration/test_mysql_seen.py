@@ -432,6 +432,7 @@ SAFE = "direction to_client"
 # what a kernel says to a write on a connection that is gone
 GONE = r"^\((2006|2013), "
 BYTE_CASES = [
+    Case("noop", "noop", ONE, FIRST),
     Case("delay", "delay(40ms) per connection", ONE, FIRST, took=took(0.08)),
     Case("delay", "delay(80ms) at connect", by_fresh(ONE), FIRST, took=took(0.08)),
     Case("throttle", f"throttle(20KB/s) {SAFE}", BIG, ROW, took=took(0.15, 2)),
