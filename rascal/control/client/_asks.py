@@ -410,6 +410,6 @@ def raw(method: str, path: str, data: Any = None) -> Ask[Any]:
 EVENTS = "/api/v1/events"
 
 
-def event_path(kinds: Sequence[str] = (), proxy: str | None = None) -> str:
+def event_path(types: Sequence[str] = (), proxies: Sequence[str] = ()) -> str:
     """Where events come from."""
-    return EVENTS + _query({"kinds": ",".join(kinds) or None, "proxy": proxy})
+    return EVENTS + _query({"types": ",".join(types) or None, "proxy": ",".join(proxies) or None})

@@ -279,12 +279,12 @@ class AsyncClient:
     # ---- what happens
 
     async def events(
-        self, kinds: Sequence[str] = (), *, proxy: str | None = None, after: str = ""
+        self, types: Sequence[str] = (), *, proxies: Sequence[str] = (), after: str = ""
     ) -> AsyncIterator[Event]:
         """What happens, as it happens. Raises Unreachable when the service is lost."""
         reader = EventReader(after)
         more = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
-        path = asks.event_path(kinds, proxy)
+        path = asks.event_path(types, proxies)
         response: Any = await Soon.of(self._request("GET", path, None, more))
         if response.code != 200:
             content: bytes = await Soon.of(_of(response.content()))

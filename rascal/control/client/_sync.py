@@ -238,31 +238,33 @@ class Client:
 
     def events(
         self,
-        kinds: Sequence[str] = (),
+        types: Sequence[str] = (),
         *,
-        proxy: str | None = None,
+        proxies: Sequence[str] = (),
         after: str = "",
         patience: float = 0.0,
     ) -> Iterator[Event]:
         """What happens, as it happens, until the iterator is closed.
 
         Args:
-            kinds: only these.
-            proxy: of this proxy only.
+            types: only these (and "gap"); without them all but "exchanges".
+            proxies: of these only.
             after: the id of the last event that was seen.
-            patience: seconds for which a lost service is called again before Unreachable is raised.
+            patience: seconds for which a service that was lost is called again before Unreachable
+                is raised.
         """
         reader = EventReader(after)
         lost_at: float | None = None
+        begun = False
         while True:
             try:
-                for data in self._stream(asks.event_path(kinds, proxy), reader.last):
-                    lost_at = None
+                for data in self._stream(asks.event_path(types, proxies), reader.last):
+                    lost_at, begun = None, True
                     yield from reader.feed(data)
                 raise Unreachable(f"{self.url} has ended the stream of events")
             except Unreachable:
                 lost_at = lost_at or time.monotonic()
-                if time.monotonic() >= lost_at + patience:
+                if not begun or time.monotonic() >= lost_at + patience:
                     raise
                 time.sleep(min(0.2, patience))
                 reader = EventReader(reader.last)
