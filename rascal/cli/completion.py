@@ -134,7 +134,12 @@ class Zsh(Typed, ZshComplete):
 
 @add_completion_class
 class Fish(Typed, FishComplete):
-    """Completion in fish."""
+    """Completion in fish, which sees by itself where no blank is to follow."""
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Kind, word and help."""
+        kind = "plain" if item.type == "open" else item.type
+        return super().format_completion(CompletionItem(item.value, kind, item.help))
 
 
 SHELLS: dict[str, Any] = {"bash": Bash, "zsh": Zsh, "fish": Fish}
