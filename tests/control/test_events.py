@@ -517,7 +517,7 @@ def test_a_reader_that_never_reads_costs_nothing_and_is_let_go(
         wait()
     assert len(never.transport.value()) == size
     wait(readers.STALLED + 1)
-    assert never.transport.aborting
+    assert never.transport.disconnecting
     assert not _hub(node).readers
 
 
