@@ -39,12 +39,72 @@ def loads(data: bytes) -> Any:
         raise ConfigError(message, pointer="", code="json-encoding") from None
     if text.startswith("\ufeff"):
         raise ConfigError("leave the byte order mark out", pointer="", code="json-encoding")
+    try:
+        return _fast(text)
+    except (_NotPlain, ValueError, RecursionError):
+        pass  # the reader of our own says what is wrong, and where
     reader = _Reader(text)
     value = reader.value("", 0)
     reader.space()
     if reader.at < len(text):
         reader.fail("nothing is expected after the value", "")
     return value
+
+
+class _NotPlain(Exception):
+    """There is something in it that must be looked at closely."""
+
+
+def _fast(text: str) -> Any:
+    """What is plain JSON by every rule of ours, many times as fast. Raises if it is not."""
+    if "\\ud" in text or "\\uD" in text:  # perhaps half of a surrogate pair
+        raise _NotPlain
+    value = json.loads(
+        text,
+        object_pairs_hook=_unique,
+        parse_int=_whole,
+        parse_float=_broken,
+        parse_constant=_refused,
+    )
+    if text.count("[") + text.count("{") > DEPTH and _too_deep(value):
+        raise _NotPlain
+    return value
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return any(isinstance(one, dict | list) for one in level)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _NotPlain
+    return found
+
+
+def _whole(text: str) -> int:
+    if len(text) > DIGITS:
+        raise _NotPlain
+    return int(text)
+
+
+def _broken(text: str) -> float:
+    value = float(text)
+    if len(text) > DIGITS or value in (float("inf"), float("-inf")):
+        raise _NotPlain
+    return value
+
+
+def _refused(text: str) -> NoReturn:
+    raise _NotPlain
 
 
 def dumps(value: Any) -> bytes:

@@ -76,7 +76,13 @@ def _counts(counts: Any) -> dict[str, Any]:
 
 def numbers(fault: Any) -> dict[str, Any]:
     """The books of one fault: matched == fired + reserved + all that was skipped."""
-    return {name: getattr(fault, name) for name in NUMBERS} | {"skipped": dict(fault.skipped)}
+    return {
+        "matched": fault.matched,
+        "fired": fault.fired,
+        "reserved": fault.reserved,
+        "waiting": fault.waiting if fault.live else 0,
+        "skipped": dict(fault.skipped),
+    }
 
 
 def fault_objects(owner: Any, one: Any) -> dict[str, Any]:
@@ -96,6 +102,7 @@ def of_faults(
     """The same, of given fault objects (they may have left the gate)."""
     now = owner.gate.clock.now()
     terms = terms or owner.terms.get(one.name)
+    enable_at = None if terms is None else terms.enable_at
     if part is not None:
         fault = faults.get(part)
         known = {"name": part, "form": "fault", "recipe": one.name}
@@ -114,7 +121,7 @@ def of_faults(
         "text": one.text,
         "enabled": one.enabled,
         "lease": None if terms is None else terms.lease,
-        "enables_in": _left(None if terms is None else terms.enable_at, now),
+        "enables_in": None if enable_at is None else _left(enable_at, now),
     }
     if one.form == "recipe":
         parts = {name: installed_part(owner, one, faults, name) for name in faults}
@@ -124,7 +131,8 @@ def of_faults(
             shown |= _state(fault, now)
     if one.form == "script":
         shown |= _steps(one, next(iter(faults.values()), None))
-    return shown | {"structure": one.structure}
+    shown["structure"] = one.structure
+    return shown
 
 
 def installed_part(owner: Any, one: Any, faults: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -133,25 +141,24 @@ def installed_part(owner: Any, one: Any, faults: Mapping[str, Any], name: str) -
 
 
 def _state(fault: Any, now: float) -> dict[str, Any]:
-    return {
-        "armed": fault.armed,
-        **numbers(fault),
-        "used": fault.used,
-        "hits": [*islice(reversed(fault.hits), HITS)][::-1],
-        "expires_in": _expires_in(fault, now),
-    }
+    found = numbers(fault)
+    found["armed"] = fault.armed
+    found["used"] = fault.used
+    found["hits"] = [*islice(reversed(fault.hits), HITS)][::-1] if fault.hits else []
+    found["expires_in"] = _expires_in(fault, now)
+    return found
 
 
 def _expires_in(fault: Any, now: float) -> float | None:
-    lasts = getattr(fault.spec, "lasts", None)
+    lasts = fault.spec.lasts
     if not fault.armed or lasts is None or fault.enabled_at is None:
         return None
     return _left(fault.enabled_at + lasts, now)
 
 
-def _left(when: float | None, now: float) -> float | None:
+def _left(when: float, now: float) -> float:
     """Seconds until then."""
-    return None if when is None else round(max(0.0, when - now), 3)
+    return round(max(0.0, when - now), 3)
 
 
 def _sums(faults: Iterable[Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rascal.control._json import DEPTH, dumps, loads
@@ -76,3 +76,26 @@ def test_an_error_says_where_it_is() -> None:
     with pytest.raises(ConfigError) as caught:
         loads(b'{"a": {"b": [1,\n  2,, 3]}}')
     assert (caught.value.pointer, caught.value.line, caught.value.column) == ("/a/b/2", 2, 5)
+
+
+@given(text=st.text(st.sampled_from('[]{}",:\\u0123dDeE.-+ntrufalse \n'), max_size=40))
+@example("[" * 32 + "]" * 32)
+@example("[" * 33 + "]" * 33)
+@example("[" * 33 + "1" + "]" * 33)
+@example("[" * 60_000)
+@example('["]]]]]]]]", ' + "[" * 32 + "1" + "]" * 33)
+@example('{"a": 1, "a": 1}')
+@example('"\\ud83d\\ude00"')
+def test_the_fast_way_says_the_same(text: str) -> None:
+    """What the fast reader takes, the careful one takes too, and to the same value."""
+    from rascal.control._json import _fast, _NotPlain, _Reader
+
+    try:
+        found = _fast(text)
+    except (_NotPlain, ValueError, RecursionError):
+        return
+    reader = _Reader(text)
+    assert reader.value("", 0) == found
+    assert depth(found) <= DEPTH
+    reader.space()
+    assert reader.at == len(text)
