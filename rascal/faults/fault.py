@@ -243,6 +243,8 @@ class Fault:
         spec: Any = self.spec
         if spec.count is not None and self.used + self.reserved >= spec.count:
             return None
+        if not self.steps and isinstance(self._choose(n, subject), str):
+            return None  # skip or every
         acts = self._acts(n, spec, subject)
         if isinstance(acts, str):
             return None

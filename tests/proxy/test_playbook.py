@@ -5,6 +5,7 @@ Most of them are failing seeds of the simulation (tests/simulation), cut down to
 
 from __future__ import annotations
 
+import attrs
 from bench import Bench, compiled, error, fault, frame, keyed, ok, query, rows, script
 
 from rascal.faults.types import INF, Cut, Edit, Hold, Pace, Reply, Shaper, Stall
@@ -219,3 +220,13 @@ def test_a_fin_behind_a_shaper_without_end_counts_as_leaving() -> None:
     assert bench.gate.connections
     bench.wait(0.2)
     assert not bench.gate.connections
+
+
+def test_a_changed_fault_strikes_late_only_what_it_counts() -> None:
+    rare = fault(lambda m, d: Pace("to_client", lambda: Rate(10.0, 1)), probability=1e-12)
+    bench = Bench(rare)
+    installed = bench.gate.faults["f"]
+    bench.gate.replace(installed, attrs.evolve(rare, probability=1.0, every=3))
+    assert installed.fired == 0
+    bench.gate.replace(installed, attrs.evolve(rare, probability=1.0))
+    assert (installed.fired, list(installed.hits)) == (1, [0])
