@@ -50,6 +50,9 @@ DIRECTIONS: dict[str, Literal["to_upstream", "to_client"]] = {
 LONGEST = 2**63 // 10**6
 """Milliseconds of a time: more is no duration in the reference either."""
 
+MOST = 10**15 - 1
+"""Bytes, and bytes a second, that the language writes; more than these are as good as these."""
+
 NAME = 200
 """Characters of a name."""
 
@@ -301,7 +304,7 @@ def _milliseconds(value: int) -> Quantity:
 
 
 def _bytes(value: int) -> Quantity:
-    return Quantity("size", Fraction(max(0, value)))
+    return Quantity("size", Fraction(min(max(0, value), MOST)))
 
 
 def _latency(given: Mapping[str, int]) -> tuple[str, Options]:
@@ -324,7 +327,8 @@ def _latency(given: Mapping[str, int]) -> tuple[str, Options]:
 
 
 def _bandwidth(given: Mapping[str, int]) -> tuple[str, Options]:
-    return "throttle", (("rate", Quantity("throughput", Fraction(given["rate"] * 1000))),)
+    rate = min(given["rate"] * 1000, MOST)
+    return "throttle", (("rate", Quantity("throughput", Fraction(rate))),)
 
 
 def _slow_close(given: Mapping[str, int]) -> tuple[str, Options]:

@@ -43,6 +43,9 @@ MISSING = "missing required field"
 CONTROL = Address("tcp", "localhost", 8474)
 """Where the Toxiproxy server listens unless told otherwise."""
 
+HOST = 255
+"""Characters of a host; names have at most 253."""
+
 ANY4 = "0.0.0.0"
 ANY6 = "::"
 
@@ -196,6 +199,8 @@ def _split(text: str, what: str) -> tuple[str, int]:
         number = int(port)
     else:
         number = _service(port, text, what)
+    if len(host) > HOST:
+        raise bad(f"{what} has a host of at most {HOST} characters")
     if number > 65535:
         raise bad(f"a port is at most 65535: {what} is {shown(text)}")
     return host, number
@@ -253,7 +258,7 @@ def load_toxiproxy(
 
     Args:
         path: its file; None: it begins without proxies.
-        settings: control (an Address) and seed.
+        settings: control (an Address), seed and log.
         registry: by default what is installed.
 
     Raises:
@@ -276,6 +281,7 @@ def load_toxiproxy(
     return Configuration(
         control=settings.get("control", CONTROL),
         seed=settings.get("seed"),
+        log=settings.get("log", "text"),
         compatible="open",
         given={"compatible": "open", **settings},
         proxies=proxies,

@@ -239,8 +239,11 @@ class Fault:
         self.missed[connection] = (n, counted)
 
     def strike_late(self, subject: Any, n: int, counted: bool) -> Strike | None:
-        """Strike a connection that had passed, under the number that it had."""
+        """Strike a connection that had passed, under the number that it had, if that is a number
+        to strike now."""
         spec: Any = self.spec
+        if isinstance(self._choose(n, subject), str):
+            return None
         if spec.count is not None and self.used + self.reserved >= spec.count:
             return None
         if not self.steps and isinstance(self._choose(n, subject), str):

@@ -232,7 +232,7 @@ class Gate:
             connection = self.connections.get(number)
             if connection is None or connection.ended_by or not fault.armed:
                 continue
-            strike = None if fault.passes(n) else fault.strike_late(connection, n, counted)
+            strike = fault.strike_late(connection, n, counted)
             if strike is None:
                 fault.miss(number, n, counted)
             else:

@@ -99,8 +99,7 @@ class Compatible:
         except RascalError as error:
             return refuse(request, error)
         if request.method in (b"HEAD", b"OPTIONS"):
-            request.setResponseCode(405)
-            return b""
+            return not_allowed(request)
         return self.routes.render(request)
 
     def _is_page(self, request: Any, first: str) -> bool:
@@ -192,10 +191,16 @@ def refuse(request: Any, error: RascalError) -> bytes:
     return b"" if request.method == b"HEAD" else body
 
 
+def not_allowed(request: Any) -> bytes:
+    """405, and nothing else."""
+    request.setResponseCode(405)
+    request.setHeader(b"content-length", b"0")
+    return b""
+
+
 def _not_routed(request: Any, failure: Any) -> bytes:
     if isinstance(failure.value, MethodNotAllowed):
-        request.setResponseCode(405)
-        return b""
+        return not_allowed(request)
     request.setResponseCode(404)
     request.setHeader(b"x-content-type-options", b"nosniff")
     return send(request, TEXT, b"404 page not found\n")
