@@ -140,6 +140,8 @@ class Duplicate(Kind):
     def act(
         self, options: Options, subject: Any, moment: Moment, draw: Draw, state: Any
     ) -> Act | str:
+        if not subject.protocol.repeats(subject.head):
+            return "nothing"
         return Repeat(HEAD_BYTES)
 
 

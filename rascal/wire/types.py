@@ -367,6 +367,11 @@ class WireProtocol(ABC):
         """A kept reply to the same request, adapted to this one (sequence ids); None: cannot."""
         return kept
 
+    def repeats(self, head: Head) -> bool:
+        """Whether the upstream may be sent this request twice (not what it reads as another
+        thing the second time: a message behind SMTP's DATA)."""
+        return True
+
     def drops_safely(self, head: Head) -> bool:
         """Whether a request that is answered instead may have its body read and dropped, so that
         the connection stays usable (HTTP: not beyond 1 MiB)."""
