@@ -25,6 +25,7 @@ SERVICE_OPTIONS = (
     "conditional",
     "tokens",
     "recent",
+    "log",
 )
 """The options of [rascal] whose changes are told."""
 

@@ -162,6 +162,7 @@ class _Reading:
             conditional=values.get("conditional", "optional"),
             tokens=values.get("tokens", ()),
             recent=values.get("recent", SERVICE["recent"].default),
+            log=values.get("log", "text"),
             given=given,
             proxies=proxies,
             path=path,

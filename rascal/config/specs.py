@@ -164,6 +164,7 @@ class Configuration:
         conditional: whether changes must say If-Match.
         tokens: none: no log-in, loopback only.
         recent: exchanges kept for listings, for each proxy.
+        log: how the log is written.
         given: the options of [rascal] that the files set, as language values.
         proxies: in the file's order, by name.
         path: the file; files: all that were read, itself first.
@@ -178,6 +179,7 @@ class Configuration:
     conditional: Literal["optional", "required"] = "optional"
     tokens: tuple[Token, ...] = ()
     recent: int = 1000
+    log: Literal["text", "json"] = "text"
     given: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
     proxies: Mapping[str, ProxySpec] = attrs.field(factory=dict, hash=False)
     path: str = attrs.field(default="", eq=False)

@@ -43,6 +43,12 @@ SERVICE = OptionTable(
         default=1000,
         maximum=100_000,
     ),
+    Option(
+        "log",
+        ("text", "json"),
+        "how the log is written: for people, or one JSON object a line; from the next start on",
+        default="text",
+    ),
     Option("include", "text", "further files, one a line; relative to this file; * is allowed"),
 )
 """The options of [rascal]."""

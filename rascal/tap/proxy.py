@@ -31,11 +31,15 @@ from rascal.config.registry import broken_extensions
 from rascal.config.toxiproxy import CONTROL, is_toxiproxy, load_toxiproxy
 from rascal.errors import ConfigError, ConfigErrors, RascalError
 from rascal.reactor import install_unless_loaded
+from rascal.tap.logs import use_json
 
 log = Logger()
 
 GC_THRESHOLDS = (50_000, 50, 100)
 """Connections leave no cycles behind, so the collector has little to do and need not come often."""
+
+OVERRIDES = {"control": "control", "seed": "seed", "log": "log-format"}
+"""Options of [rascal], and those of the command line that come before them."""
 
 
 class Options(usage.Options):
@@ -50,6 +54,7 @@ class Options(usage.Options):
         ["config", "c", None, "proxies.ini or toxiproxy.json: describes the proxies (required)"],
         ["control", None, None, "where the control API listens, or off; overrides the file"],
         ["seed", None, None, "the seed of all draws; overrides the file"],
+        ["log-format", None, None, "how the log is written, text or json; overrides the file"],
         ["host", None, None, "in place of a Toxiproxy server: where to listen [localhost]"],
         ["port", None, None, "in place of a Toxiproxy server: its port [8474]"],
     ]
@@ -65,10 +70,12 @@ class Options(usage.Options):
             self.configuration = self.read()
         except ConfigErrors as errors:
             raise usage.UsageError(str(errors)) from errors
+        if self.configuration.log == "json":
+            use_json(self.parent)
 
     def read(self) -> Configuration:
         """The configuration as the file says it now. Raises ConfigErrors."""
-        given = {name: self[name] for name in ("control", "seed") if self[name] is not None}
+        given = {name: self[key] for name, key in OVERRIDES.items() if self[key] is not None}
         path = self["config"]
         if self["toxiproxy"] or is_toxiproxy(path):
             return load_toxiproxy(path, self._replacing(given))
@@ -92,7 +99,8 @@ class Options(usage.Options):
             try:
                 found[name] = service_value(SERVICE[name], text)
             except ConfigError as error:
-                raise ConfigErrors([ConfigError(f"--{name}: {error.message}")]) from error
+                message = f"--{OVERRIDES[name]}: {error.message}"
+                raise ConfigErrors([ConfigError(message)]) from error
         return found | {"control": None if found["control"] == "off" else found["control"]}
 
 

@@ -191,7 +191,7 @@ WRONG = [
         "[rascal]\nsed = 1",
         "proxies.ini:2:1: [rascal] has no option 'sed'; options: control, "
         "control_certificate, control_key, seed, hosts, compatible, conditional, tokens, recent, "
-        "include. Did you mean 'seed'?",
+        "log, include. Did you mean 'seed'?",
     ),
     ("[rascal]\nseed = -1", "proxies.ini:2:8: seed is a whole number, found '-1'"),
     (
