@@ -43,6 +43,9 @@ MISSING = "missing required field"
 CONTROL = Address("tcp", "localhost", 8474)
 """Where the Toxiproxy server listens unless told otherwise."""
 
+HOST = 255
+"""Characters of a host; names have at most 253."""
+
 ANY4 = "0.0.0.0"
 ANY6 = "::"
 
@@ -196,6 +199,8 @@ def _split(text: str, what: str) -> tuple[str, int]:
         number = int(port)
     else:
         number = _service(port, text, what)
+    if len(host) > HOST:
+        raise bad(f"{what} has a host of at most {HOST} characters")
     if number > 65535:
         raise bad(f"a port is at most 65535: {what} is {shown(text)}")
     return host, number
