@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from click import Context
+from click import Context, Group
 
 from rascal.config import PROXY, ROULETTE, SCRIPT, SERVICE, installed
 from rascal.config.describe import (
@@ -374,7 +374,7 @@ def _value(name: str, value: Any) -> str:
 
 def blocks() -> dict[str, Callable[[], str]]:
     """What may stand between `<!-- begin NAME -->` and `<!-- end -->`."""
-    from rascal.cli.app import COMMANDS
+    from rascal.cli.app import STATUSES
 
     made: dict[str, Callable[[], str]] = {"sayings": lambda: example_block(examples()["sayings"])}
     tables: dict[str, OptionTable] = {
@@ -385,20 +385,59 @@ def blocks() -> dict[str, Callable[[], str]]:
     }
     for name, options in tables.items():
         made[f"table {name}"] = lambda options=options: options_table(table_facts(options))
-    for name in COMMANDS:
-        if name != "demo":
-            made[f"help {name}"] = lambda name=name: _help(name)
+    made["commands"] = commands
+    made["statuses"] = lambda: table(("status", "meaning"), STATUSES)
+    made["incidents"] = incident_tables
     return made
 
 
-def _help(name: str) -> str:
-    from rascal.cli.app import rascal
+def commands() -> str:
+    """Every command as its --help shows it, and the commands of groups."""
+    from rascal.cli.app import SECTIONS, rascal
 
     parent = Context(rascal, info_name="rascal", terminal_width=90, **rascal.context_settings)
-    command = rascal.get_command(parent, name)
-    assert command is not None
+    parts = []
+    for section, names in SECTIONS.items():
+        parts.append(f"## {section}\n")
+        for name in names:
+            command = rascal.get_command(parent, name)
+            assert command is not None
+            if name == "demo":
+                parts.append(f"### rascal demo\n\n{names[name]} `rascal demo --help` says more.\n")
+            else:
+                parts += _help(command, name, parent)
+    return "\n".join(parts)
+
+
+def _help(command: Any, name: str, parent: Context) -> list[str]:
     context = Context(command, info_name=name, parent=parent, terminal_width=90)
-    return f"```text\n{command.get_help(context)}\n```\n"
+    parts = [f"### {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"]
+    for each in command.list_commands(context) if isinstance(command, Group) else ():
+        parts += _help(command.get_command(context, each), each, context)
+    return parts
+
+
+# ---- incidents
+
+
+def incidents() -> dict[str, Any]:
+    """The incidents: name, what one sees, and [protocol, sentence or script, what it does]."""
+    found: dict[str, Any] = json.loads((DOCS / "incidents.json").read_text(encoding="utf-8"))
+    return found
+
+
+def incident_tables() -> str:
+    """A section for each incident."""
+    parts = []
+    for name, one in incidents().items():
+        rows = [
+            (protocol, code(text), cell(says)) for protocol, text, says in one["sentences"]
+        ]
+        parts.append(f"## {name}\n\n{one['seen']}\n")
+        parts.append(table(("on", "write", "which is"), rows))
+        if one.get("note"):
+            parts.append(f"{one['note']}\n")
+    return "\n".join(parts)
 
 
 def filled(text: str, known: Mapping[str, Callable[[], str]]) -> str:

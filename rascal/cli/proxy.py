@@ -11,7 +11,10 @@ from rascal.cli.completing import protocol_names, proxy_names
 from rascal.cli.output import as_json, many, say
 from rascal.cli.proxies import faults_text, listening
 from rascal.control.client import Client, ProxyData
-from rascal.errors import ConfigError
+from rascal.errors import ConfigError, did_you_mean
+
+PLAIN = ("protocol", "listen", "upstream", "enabled")
+"""Settings that every proxy has; the rest are options."""
 
 
 @click.group()
@@ -65,7 +68,11 @@ def change(client: Client, name: str, options: tuple[str, ...], json_: bool) -> 
 
     Connections that need not change stay. NAME= sets an option back to its default.
     """
-    given = {key: value or None for key, value in _options(options).items()}
+    words = {key: value or None for key, value in _options(options).items()}
+    plain = [key for key in words if key in PLAIN or did_you_mean(key, PLAIN)]
+    given: dict[str, Any] = {key: words.pop(key) for key in plain}
+    if words:
+        given["options"] = words
     _show(client.change_proxy(name, given), json_)
 
 
@@ -117,7 +124,8 @@ def _options(words: tuple[str, ...]) -> dict[str, str]:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise ConfigError(f"'{word}' is no NAME=VALUE, such as connect_timeout=2s")
-        found[name.rstrip("_")] = said(value, f"/{name}")
+        place = name if name in PLAIN else f"options/{name}"
+        found[name] = said(value, f"/{place}")
     return found
 
 

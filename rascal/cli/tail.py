@@ -114,7 +114,9 @@ def line_of(proxy: str, one: Mapping[str, Any]) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(one["at"]))
     clock += f".{int(one['at'] * 1000) % 1000:03d}"
     faults = f"by {', '.join(one['faults'])}" if one["faults"] else ""
-    texts = (f"{name}={_short(value)}" for name, value in one["fields"].items())
+    texts = (
+        f"{name}={_short(value)}" for name, value in one["fields"].items() if value is not False
+    )
     head = f"{clock}  {proxy}#{one['connection']:<4} {one['command']:<10}"
     head += f" {span(one['seconds']):>7}  "
     plain = GAP.join(part for part in (one["outcome"], faults, " ".join(texts)) if part)
@@ -129,6 +131,4 @@ def line_of(proxy: str, one: Mapping[str, Any]) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
-    return (
-        {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-    )
+    return "yes" if value is True else str(value)

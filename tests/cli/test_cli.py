@@ -226,7 +226,7 @@ def test_json_of_recipes(run: Run) -> None:
         (["kinds", "-p", "reddis"], "there is no protocol 'reddis'; protocols: tcp, "),
         (["protocols", "reddis"], "Did you mean 'redis'?"),
         (["recipes", "cold-cash"], "there is no recipe 'cold-cash'; recipes: "),
-        (["protocls"], "there is no command 'protocls'; commands: check, kinds, "),
+        (["protocls"], "there is no command 'protocls'; commands: status, proxies, "),
         (["check", "--quiet"], "No such option"),
     ],
 )

@@ -113,17 +113,25 @@ def proxy(name: str) -> Ask[ProxyData]:
 
 
 def add_proxy(
-    name: str, protocol: str, listen: str, upstream: str, **options: Any
+    name: str,
+    protocol: str,
+    listen: str,
+    upstream: str,
+    *,
+    enabled: bool | None = None,
+    **options: Any,
 ) -> Ask[ProxyData]:
-    """A new proxy, listening when this returns."""
+    """A new proxy, listening when this returns; `options` are those of proxies.ini."""
     given = {"name": name, "protocol": protocol, "listen": listen, "upstream": upstream}
-    return Ask("POST", _path(), _object, given | _clauses(options))
+    more = _clauses({"enabled": enabled, "options": _clauses(options) or None})
+    return Ask("POST", _path(), _object, given | more)
 
 
 def change_proxy(
     name: str, changes: Mapping[str, Any], *, if_match: str | None = None
 ) -> Ask[ProxyData]:
-    """Other settings, by a merge patch; connections that need not change stay."""
+    """Other settings, by a merge patch: listen, upstream, protocol, enabled, options; connections
+    that need not change stay."""
     return Ask("PATCH", _path(name), _object, dict(changes), _conditional(if_match))
 
 
