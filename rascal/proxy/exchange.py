@@ -47,6 +47,7 @@ class Exchange:
         "framing",
         "head",
         "injected",
+        "late",
         "limit",
         "mark",
         "n",
@@ -73,6 +74,7 @@ class Exchange:
         self.trackers: list[tuple[Fault, Strike | None]] = []
         self.injected: bytes | None = None
         self.close_after = False
+        self.late: tuple[Strike, Any] | None = None
         self.swallow = False
         self.forwarded = False
         self.finished = False

@@ -134,6 +134,10 @@ class RequestRelay(Relay):
             return None
         if start is not None and not self.begins(x, start, end, write):
             return None
+        if x.late is not None:
+            if end:
+                self.answer_late(x)
+            return None
         if x.forwarded:
             if start is not None and write and connection.rewrites[0]:
                 data = self.rewritten(start, data)
@@ -157,22 +161,11 @@ class RequestRelay(Relay):
         if found is not None:
             strike, act = found
             if isinstance(act, Reply):
-                answer = act.make(x)
-                if answer is None:
-                    strike.done("nothing")
-                else:
+                if not end and connection.protocol.answers_late(head):
                     strike.fire()
-                    x.injected = answer.reply
-                    x.close_after = answer.close or not (
-                        end or connection.protocol.drops_safely(head)
-                    )
-                    x.outcome = "answered"
-                    strike.done()
-                    books.owes(x)
-                    connection.drop_strikes(x)
-                    if answer.upstream:
-                        connection.repair(answer.upstream)
-                    connection.flush_owed()
+                    x.late = found
+                    return False
+                if self.answer(x, strike, act, end):
                     return False
             else:
                 strike.fire()
@@ -192,6 +185,36 @@ class RequestRelay(Relay):
         else:
             x.finish()
         return True
+
+    def answer(self, x: Exchange, strike: Strike, act: Reply, end: bool) -> bool:
+        """Answer in place of the upstream; False: there is nothing to say, it passes."""
+        connection = self.connection
+        answer = act.make(x)
+        if answer is None:
+            strike.done("nothing")
+            return False
+        strike.fire()
+        x.injected = answer.reply
+        x.close_after = answer.close or not (end or connection.protocol.drops_safely(x.head))
+        x.outcome = "answered"
+        strike.done()
+        connection.books.owes(x)
+        connection.drop_strikes(x)
+        if answer.upstream:
+            connection.repair(answer.upstream)
+        connection.flush_owed()
+        return True
+
+    def answer_late(self, x: Exchange) -> None:
+        """The request's last byte is there and has been dropped: now it can be answered."""
+        assert x.late is not None
+        strike, act = x.late
+        x.late = None
+        if not self.answer(x, strike, act, True):
+            # Its bytes are gone; without an answer there is no reply that could follow.
+            connection = self.connection
+            connection.loose = x
+            connection.end("close", "nothing to answer")
 
     def remember(self, x: Exchange, data: Any) -> None:
         """Keep a request that is to be sent twice, up to its bound."""

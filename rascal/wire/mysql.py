@@ -162,9 +162,11 @@ class MySQL(WireProtocol):
     def rerender(self, session: MySQLSession, head: Head, kept: bytes) -> bytes | None:
         return rerendered(session, head, kept)
 
-    def drops_safely(self, head: Head) -> bool:
-        """A request of several packets is answered before its last sequence id is known."""
-        return not isinstance(head, RequestHead) or head.size < 0xFFFFFF
+    def answers_late(self, head: Head) -> bool:
+        """A request of several packets: the reply's sequence id follows that of the last."""
+        if not isinstance(head, RequestHead):
+            return False
+        return head.command == "INFILE" or head.size >= 0xFFFFFF
 
 
 PROTOCOL: WireProtocol = MySQL()

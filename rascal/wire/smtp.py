@@ -135,6 +135,10 @@ class SMTP(WireProtocol):
         """A message twice would be read as commands."""
         return head.framing not in PIVOTS and head.command != "MESSAGE"
 
+    def answers_late(self, head: Head) -> bool:
+        """A server says nothing to a message before its end."""
+        return head.command == "MESSAGE"
+
     def drops_safely(self, head: Head) -> bool:
         """The server waits for the end of a message."""
         return head.command != "MESSAGE"

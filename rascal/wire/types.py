@@ -372,6 +372,11 @@ class WireProtocol(ABC):
         thing the second time: a message behind SMTP's DATA)."""
         return True
 
+    def answers_late(self, head: Head) -> bool:
+        """Whether the answer to this request can be rendered only when its last byte is there
+        (MySQL: the sequence id of the last packet of a LOCAL INFILE's file)."""
+        return False
+
     def drops_safely(self, head: Head) -> bool:
         """Whether a request that is answered instead may have its body read and dropped, so that
         the connection stays usable (HTTP: not beyond 1 MiB)."""
