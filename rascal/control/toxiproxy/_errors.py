@@ -16,7 +16,7 @@ from rascal.errors import ConfigError, ConfigErrors, ControlError, RascalError
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 
-_LISTEN = re.compile(r"cannot listen on (\S+)(?:: (.*))?")
+_LISTEN = re.compile(r"cannot listen on (\S+?)(?:: (.*))?$")
 
 
 def no_proxy() -> ToxiproxyError:
@@ -53,8 +53,8 @@ def from_error(error: RascalError) -> ToxiproxyError:
     if isinstance(error, ConfigError):
         found = _LISTEN.search(error.message)
         if found:
-            where = found[1].rstrip(":")
-            return ToxiproxyError(500, f"listen tcp {where}: bind: {found[2] or 'not possible'}")
+            why = found[2] or "not possible"
+            return ToxiproxyError(500, f"listen tcp {found[1]}: bind: {why}")
         return ToxiproxyError(400, error.message)
     if isinstance(error, ControlError):
         return ToxiproxyError(error.status, error.title)
