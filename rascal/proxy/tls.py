@@ -158,6 +158,11 @@ class TlsEnd:
         return self.raw.taken
 
     @property
+    def sent(self) -> int:
+        """Bytes that the kernel took, as they go over the wire."""
+        return self.raw.sent
+
+    @property
     def closed(self) -> bool:
         """close() or reset() was called, or it is over both ways."""
         return self._over or (self.raw.closed and self._told_eof)

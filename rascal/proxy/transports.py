@@ -72,7 +72,7 @@ class TransportEnd(Protocol):
         self.closed = False
         self.fin = False
         self.peer = ""
-        self.taken = 0
+        self.taken = self.sent = 0
         self.on_data: Callable[[memoryview], None] = ignore_data
         self.on_eof: Callable[[], None] = ignore_eof
         self.owner: Owner = NOBODY
@@ -131,6 +131,7 @@ class TransportEnd(Protocol):
         """Send, or keep for later."""
         if not self.fin:
             wire: Any = self.transport
+            self.sent += len(data)
             wire.write(bytes(data))
 
     def pause(self) -> None:

@@ -357,6 +357,7 @@ class TestTransports:
         peer.close()
         lean.until(lambda: end.closed)
         assert seen.told == ["eof"]
+        assert (end.taken, end.sent) == (12, 7)
 
     def test_back_pressure(self, lean: Loop, server: socket.socket) -> None:
         peer, end = self.through(lean, server)

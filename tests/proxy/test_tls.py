@@ -375,6 +375,8 @@ def test_dials_with_tls(lean: Loop, files: Files, name: str) -> None:
     wanting.upstream.write(b"hello")
     assert server.peer
     lean.until(lambda: server.step() or server.peer.read() == b"hello")
+    assert wanting.upstream.sent > 5  # with what TLS adds
+    assert wanting.upstream.taken > 100
 
 
 @pytest.mark.parametrize(
