@@ -3,7 +3,7 @@
     data = await away(lambda: client.get("db", "delay"))
 
 In a task of asyncio the loop goes on meanwhile, in a coroutine of Twisted the reactor; where
-neither runs the call is simply made. Nothing of Twisted is imported unless it is there already.
+there is neither the call is simply made. Nothing of Twisted is imported unless it is there already.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ async def pause(seconds: float) -> None:
 
 
 def _where() -> tuple[Any, Any]:
-    """The task of asyncio, or Twisted's reactor, that we run in."""
+    """The task of asyncio that we run in, or Twisted's reactor if there is one (under trial a test
+    begins before it runs)."""
     try:
         task = asyncio.current_task()
     except RuntimeError:
         task = None
     if task is not None:
         return task, None
-    reactor = sys.modules.get("twisted.internet.reactor")
-    return None, reactor if getattr(reactor, "running", False) else None
+    return None, sys.modules.get("twisted.internet.reactor")
 
 
 @cache

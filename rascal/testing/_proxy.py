@@ -243,11 +243,12 @@ class Proxy:
                 option="upstream",
             )
         protocol, upstream = self.protocol, self.upstream
-        options = {"options": self.options} if self.options else {}
         with _naming:
             name = self.name if self._named else _free(node.prefix + protocol, node.proxies)
             data = node.call(
-                lambda client: client.add_proxy(name, protocol, self.listen, upstream, **options)
+                lambda client: client.add_proxy(
+                    name, protocol, self.listen, upstream, **self.options
+                )
             )
             node.proxies[name] = self
         self._ours = True
