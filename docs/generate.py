@@ -193,7 +193,7 @@ def protocol_pages() -> Iterator[tuple[str, str]]:
 def _protocol_page(protocol: Any, facts: Mapping[str, Any]) -> str:
     title, notes = _notes(protocol)
     parts = [f"# {facts['title']}\n\n{title}\n" if title else f"# {facts['title']}\n"]
-    ports = {"http": 80, "mysql": 3306, "memcached": 11211, "redis": 6379}
+    ports = {"http": 80, "mysql": 3306, "memcached": 11211, "redis": 6379, "smtp": 25, "dns": 53}
     port = ports.get(protocol.name, 7000)
     parts.append(
         f"```ini\n[proxy:one]\nprotocol = {protocol.name}\nlisten = 127.0.0.1:{port + 10000}\n"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rascal.options import Options
-from rascal.wire.smtp_session import PIVOTS, RequestHead, SMTPSession, text
+from rascal.wire.smtp_session import HELLO, PIVOTS, RequestHead, SMTPSession, text
 from rascal.wire.types import Answer, ErrorCall, Head
 
 _PLACE = re.compile(r"\{(\w+)\}")
@@ -33,6 +33,8 @@ def error_answer(session: SMTPSession, head: Head, call: ErrorCall) -> Answer:
     """A refusal; what the server must be told besides; whether it closes."""
     spec = call.spec
     code, _, enhanced = spec.code.partition(" ")
+    if spec.name == "bad_arguments" and head.framing == HELLO:
+        enhanced = ""  # as nobody has been told yet that there are such codes
     words = _filled(spec.text, session, head) if call.text is None else call.text
     reply = line(code, _enhanced(call.extra, enhanced), words) * _times(session, head)
     closes = spec.closes or _half_told(head)
