@@ -28,7 +28,7 @@ STEPS = 100
 COMMAND = 64
 """Characters of a command."""
 EXCHANGES = 100
-"""Exchanges of one proxy in one event."""
+"""Exchanges of one proxy in one event, for each FLUSH that has gone by."""
 
 Made = tuple[str, str | None, dict[str, Any]]
 
@@ -279,15 +279,15 @@ class _Connections:
         return ("connection", self.proxy, data)
 
 
-def exchanges(proxy: Any, after: int) -> Made | None:
-    """Those of a proxy that are over since number `after`."""
+def exchanges(proxy: Any, after: int, most: int = EXCHANGES) -> Made | None:
+    """Those of a proxy that are over since number `after`, the latest `most` of them."""
     recent = proxy.recent
     new = recent.total - after
     if new <= 0:
         return None
     found: list[dict[str, Any]] = []
     for record in recent:
-        if record.number <= after or len(found) >= EXCHANGES:
+        if record.number <= after or len(found) >= most:
             break
         found.append(views.record(record))
     found.reverse()

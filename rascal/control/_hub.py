@@ -15,7 +15,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from rascal.control._happenings import Happenings, exchanges
+from rascal.control._happenings import EXCHANGES, Happenings, exchanges
 from rascal.control._problems import Problem
 from rascal.control._reader import PIECE, Reader
 from rascal.control._ring import Ring, Wants, block
@@ -139,14 +139,16 @@ class Hub:
     def flush(self) -> None:
         """Number what has been gathered and send it to those that are ready."""
         before = self.ring.last
-        self._flushed = self.clock.now()
+        now = self.clock.now()
+        late = min(10.0, max(1.0, (now - self._flushed) / FLUSH))
+        self._flushed = now
         if self._happenings.broken:
             self._happenings = Happenings()
             self.ring.skip()
         elif self._happenings:
             for type_, proxy, data in self._happenings.take():
                 self.ring.add(type_, proxy, data)
-        self._look_at_exchanges()
+        self._look_at_exchanges(int(EXCHANGES * late))
         if self.ring.last == before:
             return
         new = self.ring.since(before)
@@ -261,12 +263,12 @@ class Hub:
         if watched and self._flusher is None:
             self._flush_soon()
 
-    def _look_at_exchanges(self) -> None:
+    def _look_at_exchanges(self, most: int) -> None:
         for name, seen in self._watched.items():
             proxy = self.node.proxies.get(name)
             if proxy is None or proxy.recent.total == seen:
                 continue
-            made = exchanges(proxy, seen)
+            made = exchanges(proxy, seen, most)
             self._watched[name] = proxy.recent.total
             if made is not None:
                 self.ring.add(*made)

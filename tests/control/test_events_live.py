@@ -204,7 +204,7 @@ def test_every_exchange_is_told_while_it_is_watched(api: Client, cache: Any) -> 
         api.wait_until(lambda: b"200 OK" in events.head or events.more())
         for n in range(300):
             cache.set(f"key:{n}", n)
-            time.sleep(0.0005)  # no more than can be told one by one
+            time.sleep(0.002)  # no more than can be told one by one
         keys: list[str] = []
         while len(keys) < 300:
             told = events.until(kind("exchanges")).data
