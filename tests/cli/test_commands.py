@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import talk  # type: ignore[attr-defined]
 from control.live import free_port, service
+from served import talk  # type: ignore[attr-defined]
 
 from rascal.cli.app import COMMANDS, rascal
 
@@ -526,3 +526,66 @@ def test_a_token_is_made_and_hashed() -> None:
     assert short.exit_code == 2 and "at least 16" in short.stderr
     assert CliRunner().invoke(rascal, ["token", "king"]).exit_code == 2
     assert os.environ.get("RASCAL_TOKEN") is None
+
+
+# ---- what programs read
+
+
+def schema_of(method: str, path: str) -> Any:
+    """The schema of the answer that the OpenAPI document promises."""
+    import jsonschema_rs
+
+    from rascal.control._openapi import described
+
+    document = described()
+    responses = document["paths"][path][method]["responses"]
+    said = next(responses[status] for status in ("200", "201") if status in responses)
+    schema = said["content"]["application/json"]["schema"]
+    return jsonschema_rs.Draft202012Validator({**schema, "components": document["components"]})
+
+
+FAULT = ("get", "/api/v1/proxies/{proxy}/faults/{name}")
+SCRIPT = ("get", "/api/v1/proxies/{proxy}/scripts/{name}")
+RECIPE = ("get", "/api/v1/proxies/{proxy}/recipes/{name}")
+PROXY = ("get", "/api/v1/proxies/{proxy}")
+
+PROMISED: list[tuple[str, str, str, str]] = [
+    ("proxies", *("get", "/api/v1/proxies"), ""),
+    ("add cache error oom match command=SET", *FAULT, ""),
+    ("change cache/error --count 2", *FAULT, ""),
+    ("disable cache/error", *FAULT, "cache/error"),
+    ("enable cache/error", *FAULT, "cache/error"),
+    ("restart cache/error", *FAULT, "cache/error"),
+    ("script cache pass, error oom --match command=SET --name s", *SCRIPT, ""),
+    ("recipe cold-cache on cache for 60s", *RECIPE, ""),
+    ("faults cache", *("get", "/api/v1/proxies/{proxy}/faults"), "cache faults"),
+    ("faults cache", *("get", "/api/v1/proxies/{proxy}/scripts"), "cache scripts"),
+    ("faults cache", *("get", "/api/v1/proxies/{proxy}/recipes"), "cache recipes"),
+    ("remove cache/error", *FAULT, "cache/error"),
+    ("connections cache", *("get", "/api/v1/proxies/{proxy}/connections"), "cache"),
+    ("counters", *("get", "/api/v1/counters"), ""),
+    ("export", *("get", "/api/v1/state"), ""),
+    ("seed", *("get", "/api/v1/seed"), ""),
+    ("reload", *("post", "/api/v1/reload"), ""),
+    ("panic --by me", *("get", "/api/v1/panic"), ""),
+    ("release", *("get", "/api/v1/panic"), ""),
+    ("proxy show cache", *PROXY, ""),
+    ("proxy disable db", *PROXY, ""),
+    ("proxy enable db", *PROXY, ""),
+    ("proxy add x tcp 127.0.0.1:0 127.0.0.1:1", *PROXY, ""),
+    ("proxy change x upstream=127.0.0.1:2", *PROXY, ""),
+    ("proxy remove x", *PROXY, ""),
+]
+
+
+def test_json_is_what_the_document_promises(clean: Any) -> None:
+    pytest.importorskip("jsonschema_rs")
+    with clean.connect() as sock:
+        sock.sendall(b"PING\r\n")
+        assert sock.recv(100) == b"+PONG\r\n"
+        for line, method, path, part in PROMISED:
+            found = clean.json(*words_of(line))
+            for name in part.split():
+                found = found[name]
+            wrong = [str(error.message) for error in schema_of(method, path).iter_errors(found)]
+            assert (line, wrong) == (line, [])

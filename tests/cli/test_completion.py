@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
+from served import Place
 
 from rascal.cli import completing
 from rascal.cli.app import rascal

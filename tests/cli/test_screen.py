@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from served import Place
 from test_completion import Terminal  # type: ignore[attr-defined]
 
 ROWS, COLUMNS = 12, 70

@@ -8,7 +8,7 @@
     await client.close()
 
 What it gives can be awaited in coroutines of Twisted and, on Twisted's asyncio reactor, in tasks of
-asyncio.
+asyncio. A loop that runs without the reactor's `run` cannot look up names: name addresses there.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from treq.client import HTTPClient
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.internet.protocol import Protocol, connectionDone
@@ -414,17 +416,28 @@ async def _of(waiting: Deferred[T]) -> T:
 def _agent(
     reactor: Any, pool: HTTPConnectionPool, where: Place, timeout: float, ca: str | None
 ) -> Any:
+    endpoint = _endpoint(reactor, where, timeout)
+    if endpoint is None:
+        return Agent(reactor, _policy(where, ca), connectTimeout=timeout, pool=pool)
+
+    class There:
+        """Whatever the URI, one endpoint."""
+
+        def endpointForURI(self, uri: Any) -> Any:  # noqa: N802  (Twisted's name)
+            return endpoint
+
+    return Agent.usingEndpointFactory(reactor, There(), pool)
+
+
+def _endpoint(reactor: Any, where: Place, timeout: float) -> Any:
+    """Where to connect without a look-up, which only a reactor that runs can do."""
     if where.scheme == "unix":
-        from twisted.internet.endpoints import UNIXClientEndpoint
-
-        class ToSocket:
-            """Whatever the URI, the socket."""
-
-            def endpointForURI(self, uri: Any) -> Any:  # noqa: N802  (Twisted's name)
-                return UNIXClientEndpoint(reactor, where.path, timeout)
-
-        return Agent.usingEndpointFactory(reactor, ToSocket(), pool)
-    return Agent(reactor, _policy(where, ca), connectTimeout=timeout, pool=pool)
+        return UNIXClientEndpoint(reactor, where.path, timeout)
+    if where.scheme == "http" and isIPAddress(where.host):
+        return TCP4ClientEndpoint(reactor, where.host, where.port, timeout)
+    if where.scheme == "http" and isIPv6Address(where.host):
+        return TCP6ClientEndpoint(reactor, where.host, where.port, timeout)
+    return None
 
 
 def _policy(where: Place, ca: str | None) -> IPolicyForHTTPS:
@@ -448,7 +461,7 @@ def _reason(error: Exception) -> str:
     reasons = getattr(error, "reasons", None)
     if reasons:
         found = reasons[0].value
-    if isinstance(found, ConnectTimeoutError | DeferredTimeoutError):
+    if isinstance(found, ConnectTimeoutError | DeferredTimeoutError | CancelledError):
         return "no answer in time"
     if isinstance(found, DNSLookupError):
         return "there is no such host"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import select
 import socket
@@ -10,7 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -345,17 +346,17 @@ class Client:
     ) -> tuple[int, Answer]:
         if self._connection is not None and _closed(self._connection.sock):
             self.close()  # while it was idle
-        deadline = time.monotonic() + self.timeout
         try:
             with self._reaching():
                 if self._connection is None:
                     self._connection = self._connect()
+                    bounded: Any = partial(_Response, self.timeout)
+                    self._connection.response_class = bounded
                 elif self._connection.sock is not None:
                     self._connection.sock.settimeout(self.timeout)
                 self._connection.request(method, path, body, dict(more))
                 answer = self._connection.getresponse()
-                content = _read(answer, self._connection.sock, deadline)
-                return answer.status, Answer(content, answer.headers.get("ETag", ""))
+                return answer.status, Answer(answer.read(), answer.headers.get("ETag", ""))
         except BaseException:
             self.close()
             raise
@@ -399,20 +400,39 @@ def _closed(sock: socket.socket | None) -> bool:
     return sock is None or bool(select.select([sock], [], [], 0)[0])
 
 
-def _read(answer: http.client.HTTPResponse, sock: socket.socket | None, deadline: float) -> bytes:
-    """The whole body, within the time of the call."""
-    parts = []
-    while True:
-        if sock is not None and sock.fileno() >= 0:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            sock.settimeout(left)
-        part = answer.read(CHUNK)
-        if not part:
-            break
-        parts.append(part)
-    return b"".join(parts)
+class _Raw(io.RawIOBase):
+    """What a socket says, until the deadline: however slowly it comes, a call ends in its time."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._inner = sock.makefile("rb", buffering=0)
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Some bytes. Raises TimeoutError."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+        return self._inner.readinto(buffer)
+
+    def close(self) -> None:
+        """The response is over."""
+        self._inner.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that has to be there within some seconds."""
+
+    def __init__(self, seconds: float, sock: socket.socket, *args: Any, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        self.fp.close()
+        self.fp = io.BufferedReader(_Raw(sock, time.monotonic() + seconds), CHUNK)
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,113 @@
+"""The tutorial and the recorded session, run block by block; every incident can be installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rascal.config import installed
+from rascal.config.installing import make_installed
+from rascal.config.proxying import make_proxy
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def load() -> Any:
+    spec = importlib.util.spec_from_file_location("docs_consoles", DOCS / "consoles.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+consoles = load()
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> str:
+    """A folder with the commands that the pages call, of this interpreter and these sources."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server here")
+    begin = f"#!{sys.executable}\nimport sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    for name, text in {
+        "rascal": "from rascal.cli import main\nmain()\n",
+        "twistd": "from twisted.scripts.twistd import run\nrun()\n",
+    }.items():
+        (tmp_path / name).write_text(begin + text)
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "python").symlink_to(sys.executable)
+    return str(tmp_path)
+
+
+def run(text: str, tools: str) -> str:
+    with consoles.shell(tools) as shell:
+        return str(consoles.difference(text, consoles.said(text, shell)))
+
+
+def test_the_tutorial_says_what_happens(tools: str) -> None:
+    text = (DOCS / "tutorial.md").read_text()
+    assert text.count("\n$ ") > 25
+    assert run(text, tools) == "", "docs/consoles.py record docs/tutorial.md"
+
+
+def test_the_recorded_session_still_happens(tools: str) -> None:
+    text = (DOCS / "session.md").read_text()
+    install = re.search(r"## Install\n.*?(?=## Run)", text, re.DOTALL)
+    assert install is not None  # it has a test of its own: tests/packaging
+    text = text.replace(install[0], "")
+    differs = run(text, tools)
+    # How many lines `watch` has seen of the traffic depends on the moment of its look.
+    moving = re.compile(r"^[+-](?!\+\+|--).*\bopen \d", re.MULTILINE)
+    rest = [line for line in differs.splitlines() if line[:1] in "+-" and not moving.match(line)]
+    assert [line for line in rest if line[:3] not in ("+++", "---")] == [], "script/record-session"
+
+
+def test_a_difference_is_found(tools: str) -> None:
+    page = "```console\n$ echo one\none\n$ echo two; sleep 0.01\nthree\n```\n"
+    assert "-three\n+two" in run(page, tools)
+    assert run(page.replace("three", "two"), tools) == ""
+
+
+def test_files_ports_and_background(tools: str) -> None:
+    page = (
+        "```ini\n# my.ini\nlisten = 127.0.0.1:6380\n```\n"
+        '```console\n$ redis-server --port 6379 --save "" &\n$ redis-cli -p 6379 ping\nPONG\n'
+        "$ grep listen my.ini\nlisten = 127.0.0.1:6380\n$ echo 12:34:56.789 took 3.2s\n"
+        "12:00:00 took 4s\n```\n"
+    )
+    assert run(page, tools) == ""
+
+
+def incidents() -> list[Any]:
+    found = json.loads((DOCS / "incidents.json").read_text())
+    return [
+        pytest.param(protocol, text, says, id=f"{protocol}: {text}"[:70])
+        for one in found.values()
+        for protocol, text, says in one["sentences"]
+    ]
+
+
+@pytest.mark.parametrize(("protocol", "text", "says"), incidents())
+def test_an_incident_can_be_installed(protocol: str, text: str, says: str) -> None:
+    data = {"name": "x", "protocol": protocol, "listen": "127.0.0.1:1", "upstream": "127.0.0.1:2"}
+    made = make_installed("fault", text, make_proxy(data, installed()), ())
+    assert made.specs
+    assert says
+
+
+def test_every_recipe_is_an_incident_of_the_page() -> None:
+    from rascal.faults.recipes import RECIPES
+
+    page = (DOCS / "incidents.md").read_text()
+    named = set(re.findall(r"recipe ([\w-]+)", page))
+    assert named <= set(RECIPES)
+    assert len(named) >= 8
