@@ -313,6 +313,7 @@ def test_a_file_passes_while_faults_are_armed(sentence: str, file: Path, place: 
     ("sentence", "says", "rows", "after"),
     [
         ("error(disk_full) match statement=LOAD", r"^\(1021, ", 0, "yes"),
+        ("error(lock_wait) match command=INFILE", r"^\(1205, ", 0, "anew"),
         ("error(lock_wait) match command=INFILE at reply", r"^\(1205, ", 5000, "anew"),
         ("lose_reply(then=close) match command=INFILE", r"^\(2013, ", 5000, "anew"),
         ("close match command=INFILE", r"^\((2013|2006), ", 0, "anew"),
