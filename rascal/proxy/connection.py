@@ -412,6 +412,13 @@ class Connection:
             or up.codec.undecided()
         )
 
+    def spring(self, strike: Strike) -> None:
+        """The first bytes have come for which a blackhole waited: they are dropped."""
+        for relay in (self.up, self.down):
+            if relay is not None and relay.trap is strike:
+                relay.discard = strike
+                relay.set_trap(None)
+
     def discarded(self, relay: Relay) -> None:
         """A blackhole has dropped bytes."""
         if relay.discard is not None:

@@ -90,10 +90,23 @@ def _take_down(connection: Connection, strike: Strike) -> None:
         if relay is not None:
             if relay.discard is strike:
                 relay.discard = None
+            if relay.trap is strike:
+                relay.set_trap(_other_trap(connection, strike, relay))
             relay.lags = [pair for pair in relay.lags if pair[0] is not strike]
             relay.closed = [pair for pair in relay.closed if pair[0] is not strike]
             if relay.outlet is not None:
                 relay.outlet.remove(strike)
+
+
+def _other_trap(connection: Connection, strike: Strike, relay: Relay) -> Strike | None:
+    """Another blackhole that waits for the first bytes of this direction."""
+    ways = ("both", "to_upstream" if relay.to_upstream else "to_client")
+    for other in connection.strikes:
+        if other is not strike and other.state == "fired":
+            for act in other.acts:
+                if isinstance(act, Discard) and act.first and act.direction in ways:
+                    return other
+    return None
 
 
 def _let_out(connection: Connection) -> None:
@@ -127,6 +140,9 @@ def _attach(connection: Connection, strike: Strike, act: Act) -> None:
             relay.closed.append((strike, act.seconds))
         elif isinstance(act, Discard):
             strike.fire()
+            if act.first:
+                relay.set_trap(strike)
+                continue
             relay.discard = strike
             if act.idle:
                 _end_after(connection, strike, act)
@@ -211,6 +227,7 @@ def renew(strike: Strike) -> None:
     for act in strike.acts:
         _set_up(connection, strike, act)
         if running and isinstance(act, Discard):
+            connection.spring(strike)
             _end_after(connection, strike, act)
     for relay, shaper in _shapers(connection, strike).items():
         if relay in before:

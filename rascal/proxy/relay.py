@@ -106,6 +106,7 @@ class Relay:
         "swallowed",
         "target",
         "timer",
+        "trap",
         "void",
     )
     to_upstream: bool = False
@@ -133,6 +134,7 @@ class Relay:
         self.lags: list[tuple[Strike, StreamHold]] = []
         self.closed: list[tuple[Strike, float]] = []
         self.discard: Strike | None = None
+        self.trap: Strike | None = None
         self.last_word: str | None = None
         self.reads = 0
         self.swallowed = False
@@ -144,7 +146,8 @@ class Relay:
     def use(self, mode: Mode) -> None:
         """Swap the way of incoming bytes. Between two reads only."""
         self.mode = mode
-        self.source.on_data = getattr(self, "data_" + mode)
+        trapped = self.trap is not None and mode not in ("silent", "void")
+        self.source.on_data = self.sprung if trapped else getattr(self, "data_" + mode)
 
     def data_pass(self, view: Buffer) -> None:
         target = self.target
@@ -203,6 +206,18 @@ class Relay:
         self.connection.touch()
         if not self.sift(view):
             self.take(view, True)
+
+    def set_trap(self, strike: Strike | None) -> None:
+        """Wait with a blackhole for the first bytes; until then all is as without it."""
+        self.trap = strike
+        self.use(self.mode)
+
+    def sprung(self, view: Buffer) -> None:
+        """The first bytes are here: from now on they are dropped, and the connection must end."""
+        assert self.trap is not None
+        self.connection.spring(self.trap)
+        self.connection.tune()
+        self.data_discard(view)
 
     def data_discard(self, view: Buffer) -> None:
         self.connection.discarded(self)
@@ -493,6 +508,7 @@ class Relay:
         if self.outlet is not None and self.outlet.size and how != "reset":
             self.last_word = how
             return
+        self.last_word = None  # a FIN that waited behind a shaper has no turn any more
         getattr(self.target, how)()
         self.connection.over()
 
@@ -602,7 +618,7 @@ class Relay:
         """Break the cycles of references."""
         self.source.on_data = ignore_data
         self.source.on_eof = ignore_eof
-        self.codec = self.outlet = self.discard = self.current = None
+        self.codec = self.outlet = self.discard = self.trap = self.current = None
         self.lags.clear()
         self.closed.clear()
 
@@ -619,5 +635,5 @@ def drops_fin(strike: Strike) -> bool:
     """Whether a blackhole takes the FIN too."""
     for act in strike.acts:
         if isinstance(act, Discard):
-            return not act.fin and not (act.first and strike not in strike.subject.timers)
+            return not act.fin
     return False

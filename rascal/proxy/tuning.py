@@ -57,9 +57,17 @@ def tune(connection: Connection) -> None:
     if have_up == SKIM_RANK and want_up > SKIM_RANK:
         connection.books.watch()
     _change(up, MODES[want_up])
-    _change(down, MODES[want_down])
+    if not _over(connection):
+        _change(down, MODES[want_down])
+    if _over(connection):
+        return
     if have_up > SKIM_RANK and want_up == SKIM_RANK:
         connection.books.unwatch()
+
+
+def _over(connection: Connection) -> bool:
+    """It has just ended: what was kept back has left, and a limit was reached."""
+    return bool(connection.ended_by)
 
 
 def _own(relay: Relay) -> int:
@@ -116,6 +124,8 @@ def _change(relay: Relay, mode: Mode) -> None:
     assert codec is not None
     if old == "hold" and mode in ("watch", "skim"):
         relay.put(relay.left())
+        if relay.connection.ended_by:
+            return
         relay.ahead = 0
     if old == "skim":
         relay.open = bool(codec.under_way())
