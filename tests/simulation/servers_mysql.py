@@ -148,7 +148,7 @@ class MySQLModel(Model):
         return size if len(buffer) >= size else 0
 
     def answer(self, raw: bytes) -> list[Reply]:
-        r, command = self.rng, raw[4]
+        r, command = self.rng, raw[4] if len(raw) > 4 else 0  # a limit or a cut may empty it
         if raw[3] == 1:
             found = Answer(2, self.no_eof)
             found.ok(b"")
