@@ -20,8 +20,11 @@ def connections(client: Client, proxies: tuple[str, ...], json_: bool) -> None:
     HELD BY are the faults that hold something of it at this moment; FAULTS all that have a hand in
     it.
     """
-    names = proxies or tuple(client.proxies())
-    found = {proxy: client.connections(proxy) for proxy in names}
+    known = {} if proxies else client.proxies()
+    idle = {name for name, one in known.items() if not one["connections"]["open"]}
+    found: dict[str, dict[str, ConnectionData]] = {
+        proxy: {} if proxy in idle else client.connections(proxy) for proxy in proxies or known
+    }
     if json_:
         as_json(found)
         return

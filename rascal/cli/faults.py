@@ -23,9 +23,14 @@ def faults(client: Client, proxies: tuple[str, ...], json_: bool) -> None:
     MATCHED is what a fault was asked about; it is FIRED plus what was SKIPPED, by reason, and what
     is about to strike. WAITING is what it holds at this moment.
     """
-    names = proxies or tuple(client.proxies())
-    found = {
-        proxy: {collection: client.faults(proxy, collection) for collection in COLLECTIONS}
+    known = {} if proxies else client.proxies()
+    names = proxies or tuple(known)
+    empty = {name for name, one in known.items() if not one["faults"]["installed"]}
+    found: dict[str, dict[str, dict[str, FaultData]]] = {
+        proxy: {
+            collection: {} if proxy in empty else client.faults(proxy, collection)
+            for collection in COLLECTIONS
+        }
         for proxy in names
     }
     if json_:

@@ -21,8 +21,8 @@ from served import talk  # type: ignore[attr-defined]
 
 from rascal.cli.app import COMMANDS, rascal
 
-LOCAL = {"check", "kinds", "protocols", "recipes", "demo", "token", "completion"}
-"""Commands that ask no service; test_cli.py and test_completion.py have them."""
+LOCAL = {"check", "kinds", "protocols", "recipes", "demo", "token", "completion", "import"}
+"""Commands that ask no service, and have tests of their own."""
 
 SAME = (
     (re.compile(r"\b\d\d:\d\d:\d\d(\.\d+)?\b"), "CLOCK"),

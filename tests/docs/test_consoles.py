@@ -44,7 +44,7 @@ def tools(tmp_path: Path) -> str:
     }.items():
         (tmp_path / name).write_text(begin + text)
         (tmp_path / name).chmod(0o755)
-    (tmp_path / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "python").write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} "$@"\n')
     (tmp_path / "python").chmod(0o755)
     return str(tmp_path)
 
@@ -58,6 +58,12 @@ def test_the_tutorial_says_what_happens(tools: str) -> None:
     text = (DOCS / "tutorial.md").read_text()
     assert text.count("\n$ ") > 25
     assert run(text, tools) == "", "docs/consoles.py record docs/tutorial.md"
+
+
+def test_the_page_of_the_client_says_what_happens(tools: str) -> None:
+    text = (DOCS / "client.md").read_text()
+    assert "fired: 1" in text
+    assert run(text, tools) == "", "docs/consoles.py record docs/client.md"
 
 
 def test_the_recorded_session_still_happens(tools: str) -> None:
