@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
+
+import attrs
 
 from rascal.control._exposition import Exposition, Histogram, escape, label
 from rascal.proxy.tally import BOUNDS, OTHER, Series
@@ -36,6 +38,7 @@ ENDS = frozenset(
         "silent",
         "timeout",
         "tls",
+        "too many clients",
         "unreachable",
         "unresolved",
     )
@@ -43,7 +46,8 @@ ENDS = frozenset(
 """Reasons of connections' ends; any other is the name of a fault and counted as "fault"."""
 
 
-class Family(NamedTuple):
+@attrs.frozen(eq=False)
+class Family:
     """One family of metrics."""
 
     name: str
