@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "proxy": "Add, change, remove, enable, disable a proxy.",
         "check": "Read a proxies.ini and say what is wrong with it.",
         "export": "Write the state of the service as a proxies.ini.",
+        "import": "Make a proxies.ini of another tool's files (Vaurien).",
         "reload": "Let the service read its proxies.ini again.",
         "seed": "Show or set the seed of all draws.",
         "token": "Make a token for the control API.",
@@ -62,6 +63,7 @@ HOMES = {
     "release": "lever",
     "kill": "connections",
     "export": "node",
+    "import": "importing",
     "reload": "node",
     "seed": "node",
     "counters": "node",
@@ -89,7 +91,7 @@ class Lazy(click.Group):
         if name not in COMMANDS:
             return None
         module = import_module(f"rascal.cli.{HOMES.get(name, name)}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, "import_" if name == "import" else name)
         return command
 
     def resolve_command(
