@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import textwrap
@@ -20,6 +21,11 @@ from control.live import free_port, service
 from served import talk  # type: ignore[attr-defined]
 
 from rascal.cli.app import COMMANDS, rascal
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not shutil.which("redis-server"), reason="there is no redis-server"),
+]
 
 LOCAL = {"check", "kinds", "protocols", "recipes", "demo", "token", "completion", "import"}
 """Commands that ask no service, and have tests of their own."""

@@ -21,6 +21,11 @@ from rascal.cli import completing
 from rascal.cli.app import rascal
 from rascal.cli.completion import SHELLS, Bash, words_of
 
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not shutil.which("redis-server"), reason="there is no redis-server"),
+]
+
 PATIENCE = 20.0
 
 

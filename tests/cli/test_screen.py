@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import struct
 import termios
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ from pathlib import Path
 import pytest
 from served import Place
 from test_completion import Terminal  # type: ignore[attr-defined]
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not shutil.which("redis-server"), reason="there is no redis-server"),
+]
 
 ROWS, COLUMNS = 12, 70
 

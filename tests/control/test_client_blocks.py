@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,11 @@ from live import free_port, redis_server, service
 from rascal.control.client import Client, Refused, Unproven, Unreachable
 from rascal.control.client._events import Event, EventReader
 from rascal.errors import ConfigError
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not shutil.which("redis-server"), reason="there is no redis-server"),
+]
 
 INI = """
 [rascal]

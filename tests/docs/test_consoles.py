@@ -49,23 +49,29 @@ def tools(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
+real = pytest.mark.integration
+
+
 def run(text: str, tools: str) -> str:
     with consoles.shell(tools) as shell:
         return str(consoles.difference(text, consoles.said(text, shell)))
 
 
+@real
 def test_the_tutorial_says_what_happens(tools: str) -> None:
     text = (DOCS / "tutorial.md").read_text()
     assert text.count("\n$ ") > 25
     assert run(text, tools) == "", "docs/consoles.py record docs/tutorial.md"
 
 
+@real
 def test_the_page_of_the_client_says_what_happens(tools: str) -> None:
     text = (DOCS / "client.md").read_text()
     assert "fired: 1" in text
     assert run(text, tools) == "", "docs/consoles.py record docs/client.md"
 
 
+@real
 def test_the_recorded_session_still_happens(tools: str) -> None:
     text = (DOCS / "session.md").read_text()
     install = re.search(r"## Install\n.*?(?=## Run)", text, re.DOTALL)
@@ -78,12 +84,14 @@ def test_the_recorded_session_still_happens(tools: str) -> None:
     assert [line for line in rest if line[:3] not in ("+++", "---")] == [], "script/record-session"
 
 
+@real
 def test_a_difference_is_found(tools: str) -> None:
     page = "```console\n$ echo one\none\n$ echo two; sleep 0.01\nthree\n```\n"
     assert "-three\n+two" in run(page, tools)
     assert run(page.replace("three", "two"), tools) == ""
 
 
+@real
 def test_files_ports_and_background(tools: str) -> None:
     page = (
         "```ini\n# my.ini\nlisten = 127.0.0.1:6380\n```\n"
