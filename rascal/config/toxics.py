@@ -276,7 +276,8 @@ def _checked(toxic: Toxic) -> Toxic:
 def toxic_fault(
     toxic: Toxic, protocol: WireProtocol, registry: Registry, *, enabled: bool = True
 ) -> Installed:
-    """The fault that a toxic is. Raises ConfigError where the protocol cannot have it."""
+    """The fault that a toxic is. Raises ToxiproxyError or ConfigError where the protocol cannot
+    have it (datagrams have no ends)."""
     kind, options = _KINDS[toxic.type](toxic.attributes)
     clauses: list[tuple[str, Any]] = [("direction", DIRECTIONS[toxic.stream.lower()])]
     if toxic.toxicity < 1:
@@ -284,7 +285,10 @@ def toxic_fault(
         clauses.append(("probability", Quantity("percentage", share)))
     if kind in ("delay", "reset"):
         clauses.append(("per", "connection"))
-    phrase = Phrase(kind, options, tuple(clauses), spoken=registry.kinds(protocol)[kind].spoken)
+    tables = registry.kinds(protocol)
+    if kind not in tables:
+        raise bad(f"{toxic.type} is for proxies of streams; this one speaks {protocol.name}")
+    phrase = Phrase(kind, options, tuple(clauses), spoken=tables[kind].spoken)
     spec = registry.fault(phrase, protocol, toxic.name)
     return Installed(
         form="fault",

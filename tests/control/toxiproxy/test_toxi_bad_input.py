@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from toxi_asking import DB, ToxiAsker, well
 
@@ -220,6 +220,17 @@ def test_a_body_of_half_a_megabyte_is_a_list_of_thousands(toxi: ToxiAsker, node:
     assert len(well(toxi("POST", "/populate", data), 201)["proxies"]) == 3000
 
 
+def test_a_proxy_of_datagrams_has_no_toxics_of_streams() -> None:
+    from rascal.config.registry import installed
+    from rascal.config.toxics import toxic_fault
+
+    registry = installed()
+    protocols = registry.protocols.values()
+    for protocol in (one for one in protocols if "throttle" not in registry.kinds(one)):
+        with pytest.raises(ToxiproxyError, match="streams"):
+            toxic_fault(read_toxic(toxic("bandwidth", rate=1)), protocol, registry)
+
+
 # ---- whatever comes
 
 JSON = st.recursive(
@@ -251,6 +262,7 @@ def outcome(read: Callable[[Any], Any], data: Any) -> tuple[Any, int]:
 
 @settings(max_examples=300)
 @given(TOXICS | JSON)
+@example({"type": "noop"})
 def test_every_toxic_is_refused_or_can_be_had(data: Any) -> None:
     from rascal.config.registry import installed
     from rascal.config.toxics import toxic_fault
@@ -262,6 +274,8 @@ def test_every_toxic_is_refused_or_can_be_had(data: Any) -> None:
         return
     registry = installed()
     for protocol in registry.protocols.values():
+        if "throttle" not in registry.kinds(protocol):
+            continue  # it carries datagrams
         one = toxic_fault(found, protocol, registry)
         kinds = registry.kinds(protocol)
         phrase = parse(
