@@ -277,7 +277,8 @@ def look(call: Callable[..., Any], *args: Any, **options: Any) -> Sight:
 
 def cleaned(text: str) -> str:
     """Without what is another each time: ports, places in memory, folders of tests."""
-    text = re.sub(r"(127\.0\.0\.1|localhost|\[?::1\]?)(:|', port=|', |, port=|, )\d{2,5}", r"\1\2PORT", text)
+    hosts, between = r"127\.0\.0\.1|localhost|\[?::1\]?", r":|', port=|', |, port=|, "
+    text = re.sub(rf"({hosts})({between})\d{{2,5}}", r"\1\2PORT", text)
     text = re.sub(r" at 0x[0-9a-f]+", "", text)
     text = re.sub(r"/tmp/[^\s'\"]*/", "…/", text)
     text = " ".join(text.split())
