@@ -61,8 +61,15 @@ class Vocabulary(dict[str, OptionTable]):
 
 def tables(protocol: WireProtocol) -> Mapping[str, OptionTable]:
     """The option tables of the kinds that `protocol` has, by kind."""
-    found = ((name, kind.table(protocol)) for name, kind in kinds().items())
+    found = ((name, _table(kind, protocol)) for name, kind in kinds().items())
     return Vocabulary((name, table) for name, table in found if table is not None)
+
+
+def _table(kind: Kind, protocol: WireProtocol) -> OptionTable | None:
+    """Its options on this protocol; None: the protocol does not have it."""
+    if "tcp" not in protocol.carriers and not kind.datagrams:
+        return None
+    return kind.table(protocol)
 
 
 def recipes() -> Mapping[str, OptionTable]:
@@ -250,7 +257,7 @@ class _Fault:
             self.fail(
                 f"kind '{name}' is not known; allowed: {listed(here, 'rascal kinds')}", allowed=here
             )
-        table = kind.table(protocol)
+        table = _table(kind, protocol)
         if table is None:
             names = listed(here, "rascal kinds")
             if kind.levels == ("message",) and not protocol.messages:

@@ -37,12 +37,13 @@ class Delay(Kind):
     """Latency."""
 
     name = "delay"
+    datagrams = True
     summary = "Messages arrive later, by a time or a distribution of times."
     faithful = (
         "Order is kept and delays of pipelined messages overlap, so throughput is not cut up to "
         "buffer / delay (256KiB and 100ms: 2.6MB/s a direction). The head of a message is held "
         "and its body queues behind it. Without messages, or per connection, each read is "
-        "delayed."
+        "delayed. Over UDP a datagram waits for itself, and later ones may overtake it."
     )
     options = OptionTable(
         Option("delay", "distribution", "how long", required=True),
@@ -85,6 +86,7 @@ class Hang(Kind):
     """Nothing, for as long as it is installed."""
 
     name = "hang"
+    datagrams = True
     summary = "Nothing goes on until the fault is removed, disabled or expires."
     faithful = (
         "As a server that is stuck: the connection is open, its kernel still acknowledges. What "

@@ -75,6 +75,7 @@ class RateLimit(_Limiting):
     """Requests per second."""
 
     name = "rate_limit"
+    datagrams = True
     summary = "At most so many requests per second; those above it wait or are turned away."
     faithful = (
         "A token bucket over all connections of the proxy, as API gateways have it. Requests "
@@ -144,6 +145,7 @@ class Concurrency(_Limiting):
     """Requests at a time."""
 
     name = "concurrency"
+    datagrams = True
     summary = "At most so many requests are served at a time; the others wait or are turned away."
     faithful = (
         "As a server with so many workers, over all connections of the proxy: the next in line "

@@ -20,11 +20,13 @@ class LoseRequest(Kind):
     """The upstream never hears of it."""
 
     name = "lose_request"
+    datagrams = True
     summary = "The request is lost on its way: the upstream never sees it."
     faithful = (
         "As a network that is cut before the request arrives. Later requests of the connection "
         "are not forwarded either: in an ordered protocol a missing reply must not be followed "
-        "by another. With then=hang the connection is closed when the fault goes."
+        "by another. With then=hang the connection is closed when the fault goes. Over UDP this "
+        "one datagram is lost, and no more."
     )
     options = OptionTable(_THEN)
     moments: ClassVar[tuple[Moment, ...]] = ("request",)
@@ -39,12 +41,13 @@ class LoseReply(Kind):
     """It is done, and the client never learns."""
 
     name = "lose_reply"
+    datagrams = True
     summary = "The upstream has done the work, its reply is lost."
     faithful = (
         "As a network that is cut, or a server that dies, after the commit and before the reply. "
         "Replies before it are delivered, nothing after it: what the client had pipelined "
         "behind is done by the upstream, too. With then=hang the connection is closed when the "
-        "fault goes."
+        "fault goes. Over UDP this one datagram is lost, and no more."
     )
     options = OptionTable(_THEN)
     moments: ClassVar[tuple[Moment, ...]] = ("reply",)
@@ -59,11 +62,13 @@ class Blackhole(Kind):
     """Everything is dropped in silence."""
 
     name = "blackhole"
+    datagrams = True
     summary = "What arrives is dropped, nothing is answered."
     faithful = (
         "As a silent drop behind an established connection, with one difference: our kernel "
         "still acknowledges the bytes, so senders notice only by their own time-outs. The "
-        "connection is always closed when the fault goes, for its bytes are lost."
+        "connection is always closed when the fault goes, for its bytes are lost. Over UDP it is "
+        "exact, and nothing is closed."
     )
     options = OptionTable(
         Option("close_after", "duration", "close so long after the last bytes; unset: never"),

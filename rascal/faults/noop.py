@@ -13,6 +13,7 @@ class Noop(Kind):
     """Nothing goes wrong."""
 
     name = "noop"
+    datagrams = True
     summary = "Nothing goes wrong; connections are counted."
     faithful = (
         "It is no fault: bytes pass as if it were not there. It shows which connections a match, "

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rascal.errors import ConfigError
 from rascal.faults.calls import error_call, error_named, says, with_error_options
 from rascal.faults.connections import can_refuse
 from rascal.faults.types import Act, Draw, Edit, Kind, Level, Refuse, Repeat, Reply
@@ -23,6 +24,7 @@ class Error(Kind):
     """An error of the protocol's catalogue."""
 
     name = "error"
+    datagrams = True
     summary = "The request is answered with an error of the protocol (rascal protocols NAME)."
     faithful = (
         "The bytes of a real server, compared with it where the error can be provoked. At "
@@ -79,6 +81,7 @@ class Replace(Kind):
     """Another reply."""
 
     name = "replace"
+    datagrams = True
     summary = "The reply is another one, which you give."
     faithful = (
         "A well-formed reply of the protocol in the shape that the request asks for. At reply "
@@ -102,6 +105,7 @@ class Empty(Kind):
     """Nothing found."""
 
     name = "empty"
+    datagrams = True
     summary = "The reply is the protocol's “nothing found”: a miss, no rows, an empty body."
     faithful = (
         "What a real server says when there is nothing: a cache that was restarted, a table "
@@ -133,16 +137,26 @@ class Duplicate(Kind):
     faithful = (
         "As a retry below the application, or a network element that repeats. The second "
         "request follows the first on the same connection and its reply is swallowed. Requests "
-        "over 64KiB pass and count as skipped (too_large)."
+        "over 64KiB pass and count as skipped (too_large). A datagram goes twice, and both "
+        "replies come; at reply the client gets the datagram twice."
     )
-    moments: ClassVar[tuple[Moment, ...]] = ("request",)
+    moments: ClassVar[tuple[Moment, ...]] = ("request", "reply")
+    datagrams = True
+
+    def check(self, options: Options, protocol: WireProtocol, at: tuple[Moment, ...]) -> None:
+        if "reply" in at and "udp" not in protocol.carriers:
+            raise ConfigError(
+                f"a reply twice would put a client of {protocol.name} out of step: duplicate "
+                "strikes at request",
+                option="at",
+            )
 
     def act(
         self, options: Options, subject: Any, moment: Moment, draw: Draw, state: Any
     ) -> Act | str:
         if not subject.protocol.repeats(subject.head):
             return "nothing"
-        return Repeat(HEAD_BYTES)
+        return Repeat(HEAD_BYTES, moment)
 
 
 class Kept:
@@ -200,6 +214,7 @@ class Stale(Kind):
     """An old reply."""
 
     name = "stale"
+    datagrams = True
     summary = "The reply is an earlier one to the same request."
     faithful = (
         "As a replica that lags, or a cache that was not told: with an age, the reply as it was "

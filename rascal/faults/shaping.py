@@ -28,11 +28,12 @@ class Throttle(_OnBytes):
     """A slow line."""
 
     name = "throttle"
+    datagrams = True
     summary = "Bytes leave at a rate, for each connection and direction."
     faithful = (
         "As a slow line of its own for each connection: in steps of 10ms, exact over time; what "
         "does not fit waits, and its sender is not read beyond 256KiB. A line that connections "
-        "share is not imitated."
+        "share is not imitated. A datagram leaves whole; beyond 64KiB they are dropped."
     )
     options = OptionTable(
         Option("rate", "throughput", "bytes per second; 0: none pass", required=True),
@@ -121,6 +122,7 @@ class Corrupt(_OnBytes):
     """Wrong bytes."""
 
     name = "corrupt"
+    datagrams = True
     summary = "Some bytes arrive as others."
     faithful = (
         "As memory or software that garbles what TCP's checksum has already passed: a struck byte "

@@ -108,9 +108,20 @@ class Stall(Act):
 
 @dataclass(frozen=True, slots=True)
 class Repeat(Act):
-    """Send the request twice; the second reply is swallowed. Body up to `limit` bytes."""
+    """Send the request twice; the second reply is swallowed. Body up to `limit` bytes. At reply
+    (datagrams only): the client gets it twice."""
 
     limit: int
+    moment: Moment = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Overtake(Act):
+    """Datagrams: let so many later ones of its direction go first, at most for `seconds`."""
+
+    moment: Moment
+    count: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +273,7 @@ class Kind(ABC):
         tracks: wants finished() for every exchange that matches (stale, concurrency).
         capture: with tracks: bytes of the reply to hand to finished().
         only_holds: all that it ever does to messages is Hold them (delay, hang).
+        datagrams: it can strike what UDP carries.
         repairs: its answers may come with requests of the proxy's own (error: ROLLBACK).
         only_at_start: what it does to a connection it does when that is accepted (refuse,
             max_connections); connections that live already are not asked.
@@ -280,6 +292,7 @@ class Kind(ABC):
     capture: ClassVar[int] = 0
     only_holds: ClassVar[bool] = False
     repairs: ClassVar[bool] = False
+    datagrams: ClassVar[bool] = False
     only_at_start: ClassVar[bool] = False
 
     def table(self, protocol: WireProtocol) -> OptionTable | None:

@@ -209,10 +209,10 @@ class Gate:
             fault.replace(spec)
             for strike in list(fault.live):
                 if not fault.passes(strike.n):
-                    effects.renew(strike)
+                    effects_of(strike.subject).renew(strike)
                     continue
                 fault.miss(strike.subject.number, strike.n, False)
-                effects.release(strike.subject, [strike], "release")
+                effects_of(strike.subject).release(strike.subject, [strike], "release")
             self._strike_late(fault)
         else:
             armed = fault.armed
@@ -236,13 +236,14 @@ class Gate:
             if strike is None:
                 fault.miss(number, n, counted)
             else:
-                effects.apply(connection, strike)
+                effects_of(connection).apply(connection, strike)
 
     def _let_queued(self, fault: Fault) -> None:
         """What waits for a state that is about to be made anew (concurrency) waits no more."""
         if any(part.kind.tracks for part in fault.parts()):
             for strike in list(fault.live):
-                effects.release(strike.subject.connection, [strike], "release")
+                connection = strike.subject.connection
+                effects_of(connection).release(connection, [strike], "release")
 
     def set_options(self, options: Options) -> None:
         """Other options of the protocol, for new connections."""
@@ -300,7 +301,8 @@ class Gate:
         on_remove = getattr(fault.spec, "on_remove", "release")
         groups: dict[Connection, list[Strike]] = {}
         for strike in list(fault.live):
-            if strike.state == "chosen" and effects.idle(strike):
+            idle = effects_of(strike.subject.connection).idle
+            if strike.state == "chosen" and idle(strike):
                 strike.done("removed")
             else:
                 groups.setdefault(strike.subject.connection, []).append(strike)
@@ -314,7 +316,7 @@ class Gate:
         while self._letting and left > 0:
             connection, strikes, on_remove = self._letting.popleft()
             left -= len(strikes) + connection.waiting()
-            effects.release(connection, strikes, on_remove)
+            effects_of(connection).release(connection, strikes, on_remove)
         if self._letting:
             self._letter = self.clock.call_at(self.clock.now(), self._let_some)
 
@@ -491,6 +493,12 @@ class Gate:
         if faults:
             self._ask(x, faults)
 
+    def ask_at(self, x: Exchange, moment: Moment) -> None:
+        """As ask, of a message that is all of its exchange: who strikes at this moment?"""
+        faults = tuple(fault for fault in self._messages if moment in _when(fault))
+        if faults:
+            self._ask(x, faults)
+
     def ask_reply(self, x: Exchange) -> None:
         """The head of its reply is known."""
         if not self._replies or (not x.head.asked and x.n != 0):
@@ -572,7 +580,7 @@ class Gate:
             return
         strike = fault.pick(connection, True, set(), connection.turned_away)
         if strike is not None:
-            effects.apply(connection, strike)
+            effects_of(connection).apply(connection, strike)
         elif fault.passes(fault.number - 1) and not effects.only_at_start(fault.spec):
             if len(fault.missed) > 2 * len(self.connections) + MISSED:
                 live = self.connections
@@ -639,7 +647,8 @@ class Gate:
             self._retune.cancel()
             self._retune = None
         while self._letting:
-            effects.release(*self._letting.popleft())
+            connection, strikes, on_remove = self._letting.popleft()
+            effects_of(connection).release(connection, strikes, on_remove)
         if self._letter is not None:
             self._letter.cancel()
             self._letter = None
@@ -647,6 +656,19 @@ class Gate:
             if fault.expires is not None:
                 fault.expires.cancel()
                 fault.expires = None
+
+
+def effects_of(connection: Any) -> Any:
+    """Who carries out what strikes a connection: datagrams have a way of their own."""
+    return getattr(connection, "effects", effects)
+
+
+def _when(fault: Fault) -> frozenset[Moment]:
+    """When it strikes; a script with steps for requests takes them alone."""
+    found = frozenset(moment for part in fault.parts() for moment in part.at)
+    if fault.is_script and found != {"reply"}:
+        return frozenset(("request",))
+    return found
 
 
 def _kind(spec: Any) -> Any:

@@ -175,7 +175,7 @@ class RequestRelay(Relay):
                 return False
         x.forwarded = True
         if x.strikes:
-            repeat = x.chosen("request", Repeat) or x.chosen("during", Repeat)
+            repeat = x.chosen("request", Repeat)
             if repeat is not None and head.replies:
                 x.body = bytearray()
         connection.protocol.forwarded(connection.session, head)

@@ -26,15 +26,19 @@ from rascal.proxy.dialler import Dialler, Originate
 from rascal.proxy.ends import End
 from rascal.proxy.gate import Gate
 from rascal.proxy.hangups import Hangups
-from rascal.proxy.listener import Listener, ListenError, listen
+from rascal.proxy.listener import ListenError, listen
 from rascal.proxy.recent import Recent
 from rascal.proxy.tally import Shelf, Tally
 from rascal.proxy.terms import Terms
 from rascal.proxy.tls import TlsError, client_context
+from rascal.proxy.udp import Clients, UdpListener, listen_udp
 
 log = Logger()
 
-Doors = dict[Address, list[Listener]]
+TRIES = 20
+"""Times that a port is looked for which is free for UDP and TCP."""
+
+Doors = dict[Address, list[Any]]
 """Listeners by the address that was asked for; a name may have several."""
 
 
@@ -95,6 +99,7 @@ class Proxy:
         self._refuse = self._full = False
         self._started = False
         self._heard: Callable[[str, Any], None] | None = None
+        self.clients = Clients(self)
         self.gate = self._gate(spec, seed)
         for one in spec.installed:
             self._put(one)
@@ -130,14 +135,14 @@ class Proxy:
         return self.gate.counts.dials
 
     @property
-    def listeners(self) -> list[Listener]:
+    def listeners(self) -> list[Any]:
         """None while it is disabled."""
         return [one for some in self.doors.values() for one in some]
 
     @property
     def addresses(self) -> list[Address]:
         """Where it really listens."""
-        return [one.address for one in self.listeners]
+        return list(dict.fromkeys(one.address for one in self.listeners))
 
     def where(self) -> list[Address]:
         """Where it listens; of a disabled one where it would: a port that was chosen stays."""
@@ -325,6 +330,7 @@ class Proxy:
         for name in list(self.installed):
             self.uninstall(name)
         self.end_connections("proxy removed")
+        self.clients.close()
         self.gate.tell("proxy-removed", self)
         self.gate.close()
         self.tally.close()
@@ -387,27 +393,57 @@ class Proxy:
             self.versions[one.name] = self._changed()
             self.gate.tell("added", one)
 
-    def bind(self, spec: Any, kept: Mapping[Address, list[Listener]]) -> Doors:
+    def bind(self, spec: Any, kept: Mapping[Address, list[Any]]) -> Doors:
         """Doors for a specification, those in `kept` used again. Raises ConfigError."""
         made: Doors = {}
+        if spec.protocol.carriers != self.spec.protocol.carriers:
+            kept = {}
         try:
             for address in spec.listen:
-                made[address] = kept.get(address) or self._listen(address, spec.options.backlog)
+                made[address] = kept.get(address) or self._listen(spec, address)
         except ListenError as error:
             shut_doors({a: some for a, some in made.items() if a not in kept})
             raise problem(spec, "listen", str(error)) from error
         return made
 
-    def _listen(self, address: Address, backlog: int) -> list[Listener]:
+    def _listen(self, spec: Any, address: Address) -> list[Any]:
         # Port 0 is the kernel's choice once: a proxy that is disabled comes back where it was.
         where = self._bound.get(address, address)
-        made = listen(self.ground.reactor, where, self._accept, backlog)
+        made = self._carried(spec, where)
+        for _ in range(TRIES):  # a port that TCP was given may be taken for UDP
+            if made:
+                break
+            made = self._carried(spec, where)
+        if not made:
+            raise ListenError(f"cannot listen on {address}: no port is free for UDP and TCP")
         if address.type == "tcp" and not address.port:
             self._bound[address] = made[0].address
         for one in made:
             one.refuse(self._refuse)
             one.full(self._full)
         return made
+
+    def _carried(self, spec: Any, where: Address) -> list[Any]:
+        """Listeners for all that carries the protocol; none: a port of the kernel's choice is
+        not free for both."""
+        carriers = spec.protocol.carriers
+        made: list[Any] = []
+        if "tcp" in carriers:
+            made += listen(self.ground.reactor, where, self._accept, spec.options.backlog)
+        if "udp" in carriers:
+            there = made[0].address if made and not where.port else where
+            try:
+                made += listen_udp(self.ground.reactor, there, self._taken)
+            except ListenError:
+                for one in made:
+                    one.stop()
+                if there is where:
+                    raise
+                return []
+        return made
+
+    def _taken(self, listener: UdpListener, data: bytes, name: Any) -> None:
+        self.clients.taken(listener, data, name)
 
     def _listener(self, refuse: bool, full: bool) -> None:
         """Faults on the listening socket: the kernel refuses, or attempts go unanswered."""
@@ -436,6 +472,12 @@ def make_dialler(spec: Any, ground: Ground) -> Dialler:
     """How to reach the upstream of a specification. Raises ConfigError."""
     options = spec.options
     tls = None
+    if "udp" in spec.protocol.carriers:
+        if spec.upstream.type != "tcp":
+            raise problem(spec, "upstream", f"{spec.protocol.name} needs host:port")
+        for option in ("tls", "proxy_protocol"):
+            if getattr(options, option) != "off":
+                raise problem(spec, option, f"there is none for {spec.protocol.name}")
     if options.tls == "originate":
         alpn = ["http/1.1"] if spec.protocol.name == "http" else []
         try:
@@ -472,7 +514,7 @@ def problem(spec: Any, option: str, text: str) -> ConfigError:
     )
 
 
-def shut_doors(doors: Mapping[Address, list[Listener]]) -> None:
+def shut_doors(doors: Mapping[Address, list[Any]]) -> None:
     """Stop listening at all of them."""
     for some in doors.values():
         for one in some:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["broken", "protocols"]
 
 GROUP = "rascal.protocols"
-_ORDER = ("tcp", "http", "mysql", "memcached", "redis")
+_ORDER = ("tcp", "http", "mysql", "memcached", "redis", "smtp", "dns", "udp")
 
 
 def protocols() -> Mapping[str, WireProtocol]:

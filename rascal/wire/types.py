@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
-from rascal.options import Options, OptionTable
+from rascal.options import Option, Options, OptionTable
 
 Buffer = bytes | bytearray | memoryview
 Moment = Literal["connect", "greeting", "request", "reply", "during", "idle", "close"]
@@ -202,6 +202,26 @@ COMMON_FIELDS: tuple[Field, ...] = (
 """Fields that every protocol with messages has; the data path supplies them. tcp: only client."""
 
 
+UDP_OPTIONS: tuple[Option, ...] = (
+    Option(
+        "idle",
+        "duration",
+        "a client's address and port over UDP are forgotten after so long without a datagram",
+        60.0,
+        minimum=0.1,
+    ),
+    Option(
+        "clients",
+        "positive",
+        "so many addresses and ports at once over UDP; a further one takes the place of the one"
+        " that was silent longest",
+        4096,
+        maximum=60_000,
+    ),
+)
+"""Options of a proxy whose protocol is carried by UDP."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorSpec:
     """One error of a protocol's catalogue.
@@ -280,6 +300,11 @@ class WireProtocol(ABC):
     """Further options of error(…) on this protocol (http: retry_after, body, …)."""
     replace_options: ClassVar[OptionTable] = OptionTable()
     """Options of replace(…) on this protocol."""
+    carriers: ClassVar[tuple[Literal["tcp", "udp"], ...]] = ("tcp",)
+    """What carries it; with udp `datagram` reads its messages, and UDP_OPTIONS are its options."""
+    paired: ClassVar[bool] = True
+    """Over UDP: what the upstream says answers the oldest request of the same Head.framing.
+    False: each datagram is a message of its own."""
     greets: ClassVar[bool] = False
     """The server speaks first: the connection itself is exchange 0, its reply the greeting."""
     messages: ClassVar[bool] = True
@@ -302,6 +327,10 @@ class WireProtocol(ABC):
     @abstractmethod
     def codecs(self, session: Any, ledger: Ledger) -> tuple[Codec, Codec]:
         """The codecs of a new connection: to_upstream, to_client."""
+
+    def datagram(self, session: Any, data: bytes, to_upstream: bool) -> Head:
+        """Over UDP: the head of a message that is one datagram. Raises ProtocolError."""
+        raise NotImplementedError(f"{self.name} has no datagrams")
 
     def wants(self, session: Any, fields: frozenset[str]) -> None:
         """The match fields that armed faults ask for, whenever they change: a field that is dear
