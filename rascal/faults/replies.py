@@ -50,6 +50,7 @@ class Error(Kind):
         return next(((moment,) for moment in self.moments if moment in allowed), self.moments[:1])
 
     def check(self, options: Options, protocol: WireProtocol, at: tuple[Moment, ...]) -> None:
+        protocol.check_options(self.name, options)
         options.call = error_call(options.error, options, protocol)
         options.commands = frozenset(options.call.spec.commands)
         if "connect" in at:
@@ -95,9 +96,17 @@ class Replace(Kind):
             return None
         return OptionTable(*protocol.replace_options.values())
 
+    def check(self, options: Options, protocol: WireProtocol, at: tuple[Moment, ...]) -> None:
+        protocol.check_options(self.name, options)
+
     def act(
         self, options: Options, subject: Any, moment: Moment, draw: Draw, state: Any
     ) -> Act | str:
+        protocol: WireProtocol = subject.protocol
+        if moment == "reply" and type(protocol).edited is not WireProtocol.edited:
+            return Edit(
+                lambda x, reply: protocol.edited(x.session, x.head, reply, options), HEAD_BYTES
+            )
         return _reply(moment, lambda x: x.protocol.replacement(x.session, x.head, options))
 
 

@@ -196,6 +196,8 @@ class DatagramConnection:
             self.gate.note(f"not {self.protocol.name}: {error.detail}")
             x, holds = None, NONE
         else:
+            if not to_upstream and self.gate.rewrites[1]:
+                data = self.protocol.rewrite_head(self.session, head, data) or data
             x, holds = self._met(head, data, to_upstream)
         holds = holds + lane.lag()
         if not holds:

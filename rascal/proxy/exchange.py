@@ -184,6 +184,35 @@ class Books:
             raise LookupError("nothing is outstanding")
         return self.forwarded[0].framing
 
+    def turn(self, framing: Hashable) -> bool:
+        """Answer the oldest request of this framing next: it goes before those that are
+        outstanding, and behind those whose replies have been parsed or made already."""
+        for queue in (self.forwarded, self.owed) if self.watched else (self.forwarded,):
+            place = next((n for n, one in enumerate(queue) if one.framing == framing), None)
+            if queue is self.forwarded and place is None:
+                return False
+            if not place:
+                continue
+            entry = queue[place]
+            if type(entry) is Run and entry.count > 1:
+                entry.count -= 1
+                entry = Run(framing, 1)
+            else:
+                del queue[place]
+            queue.insert(0 if queue is self.forwarded else self._answered(place), entry)
+        return True
+
+    def _answered(self, most: int) -> int:
+        """How many of the first that are owed have their reply already."""
+        waiting = {id(entry) for entry in self.forwarded}
+        framings = {entry.framing for entry in self.forwarded if type(entry) is Run}
+        for n, entry in enumerate(self.owed):
+            if n == most or id(entry) in waiting:
+                return n
+            if type(entry) is Run and entry.framing in framings:
+                return n
+        return most
+
     def request(self, head: Head) -> None:
         if head.asked:
             self.count += 1

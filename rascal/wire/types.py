@@ -103,6 +103,11 @@ class Ledger(Protocol):
         Raises LookupError if nothing is outstanding: the message is unsolicited.
         """
 
+    def turn(self, framing: Hashable) -> bool:
+        """Make the oldest request of this framing the one that is answered next (protocols whose
+        replies come in any order); False: there is none, the message is unsolicited."""
+        return True
+
     def request(self, head: Head) -> None:
         """skim() only: a request has begun and gone on."""
 
@@ -391,6 +396,14 @@ class WireProtocol(ABC):
     def replacement(self, session: Any, head: Head, options: Options) -> bytes | None:
         """The reply that replace(…) sends for this request; None: it cannot."""
         return None
+
+    def edited(self, session: Any, head: Head, reply: bytes, options: Options) -> bytes | None:
+        """A whole reply of the upstream as replace(…) at reply changes it, where the protocol
+        needs to see it; None: it cannot. Overridden, it is asked in place of `replacement`."""
+        return None
+
+    def check_options(self, kind: str, options: Options) -> None:
+        """Refuse options of error(…) and replace(…) that cannot work. Raises ConfigError."""
 
     def rerender(self, session: Any, head: Head, kept: bytes) -> bytes | None:
         """A kept reply to the same request, adapted to this one (sequence ids); None: cannot."""

@@ -107,6 +107,13 @@ class Books:
             raise LookupError("nothing is outstanding")
         return self.outstanding[0]
 
+    def turn(self, framing: Hashable) -> bool:
+        if framing not in self.outstanding:
+            return False
+        self.outstanding.remove(framing)
+        self.outstanding.appendleft(framing)
+        return True
+
     def request(self, head: Head) -> None:
         self.counted += head.asked
         if head.replies:
