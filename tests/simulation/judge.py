@@ -158,7 +158,7 @@ def check_bounds(site: Site, bound: int, read: int) -> None:
             raise Broken(8, f"{held} held and a rest of {relay.target.rest}, {bound} allowed")
 
 
-def check_rest(site: Site) -> None:
+def check_rest(site: Site, tape: Tape) -> None:
     """5: the faults are gone, everything was read: nothing is held, nobody watches."""
     connection = site.connection
     if connection.strikes:
@@ -174,6 +174,12 @@ def check_rest(site: Site) -> None:
             raise Broken(5, "an outlet is left")
         if site.troubles & GARBAGE or getattr(site.model, "quiet_ones", None):
             continue  # a message that never ends; a quiet request that nothing follows
+        if (
+            tape.edits.get(site.server_end)
+            and connection.up is not None
+            and connection.books.forwarded
+        ):
+            continue  # garbled on its way, the upstream took two requests for one
         if any(connection.rewrites) or (relay.mode == "watch" and connection.gate.watch_until):
             continue
         if relay.mode not in ("pass", "skim", "void") and not connection.silent:

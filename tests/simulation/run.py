@@ -247,7 +247,7 @@ class Run:
             self.check_step(0)
             self.check_sites(True)
             for site in world.sites:
-                judge.check_rest(site)
+                judge.check_rest(site, self.tape)
         else:
             self.settle(0.5, 20)
             self.check_sites(False)
