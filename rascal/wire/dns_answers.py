@@ -100,7 +100,7 @@ def error_answer(head: DnsHead, call: ErrorCall) -> bytes:
     """An error of the catalogue."""
     name, rcode, extra = call.spec.name, int(call.spec.code), call.extra
     ttl = _seconds(extra.get("ttl"), NEGATIVE_TTL)
-    flags = RA
+    flags = 0 if name == "notimp" else RA
     authority: tuple[bytes, ...] = ()
     if name in ("nxdomain", "nodata"):
         authority = soa(head, extra.get("zone"), ttl)
@@ -111,6 +111,9 @@ def error_answer(head: DnsHead, call: ErrorCall) -> bytes:
         authority = (record(NS, ttl, as_name("a.root-servers.net"), b"\0"),)
     options = _extended(call, BOGUS if name == "bogus" else None)
     edns = bool(extra.get("edns", True))
+    if name == "formerr" and edns:  # the query as it came, as servers do that gave it up
+        said = QR | head.flags & (OPCODE | RD | CD) | rcode
+        return framed(head, head.data[:2] + said.to_bytes(2, "big") + head.data[4:])
     return message(head, rcode, (), authority, flags=flags, options=options, edns=edns)
 
 
