@@ -455,6 +455,7 @@ class Connection:
         if self.up is not None:
             self.up.flush()
             self.up.drop_outlet()
+            self.up.use("void")  # the client may still be there, behind a shaper
         if self.upstream is not None:
             self.upstream.close()
         if self.down is not None:
@@ -481,26 +482,34 @@ class Connection:
             self.client.on_eof = lambda: self.end("close", "client gone")
             self.client.resume()
             return
+        left = self.hung or self.client.fin or self.upstream.fin
         for relay in (self.up, self.down):
+            left = left or (relay.queue and relay.queue[-1].what != "data") or relay.last_word
             relay.drop_queue()
             relay.drop_outlet()
             relay.use("silent")
             relay.source.resume()
         self.books.close()
+        if left:
+            self.half_gone()  # who has left already never notices
 
     def relay_fin(self, relay: Relay) -> None:
         """FIN's turn: first what nobody could decide, then FIN."""
-        books = self.books
+        books, dropped = self.books, relay.dropping()
         if relay is self.down:
-            current = relay.current
-            if current is not None and current.collected is not None:
-                flush_collected(self.down, current)
+            self._let_collected()
             books.close()
-        if not relay.dropping():
+        if not dropped:
             relay.put(relay.left())
         if relay.mode == "hold" and relay.codec is not None:
             relay.ahead = len(relay.codec.undecided())
         relay.finish_out("shut")
+
+    def _let_collected(self) -> None:
+        """What was gathered of a reply for an edit goes on as it came."""
+        first = self.books.owed[0] if self.books.owed else None
+        if isinstance(first, Exchange) and first.collected is not None and self.down is not None:
+            flush_collected(self.down, first)
 
     def hangup(self, end: Any) -> None:
         """A peer left while nobody read."""
@@ -604,6 +613,7 @@ class Connection:
             self.end("reset", "lost sync")
             return
         counts.raw += 1
+        self._let_collected()
         left = [(one, one.left()) for one in (up, down)]
         self.is_raw = True
         for strike in list(self.strikes):

@@ -223,12 +223,17 @@ def renew(strike: Strike) -> None:
         return
     running = strike in connection.timers
     before = _shapers(connection, strike)
+    relays = [relay for relay in (connection.up, connection.down) if relay is not None]
+    holes = [relay for relay in relays if relay.discard is strike]
     _take_down(connection, strike)
     for act in strike.acts:
         _set_up(connection, strike, act)
         if running and isinstance(act, Discard):
             connection.spring(strike)
             _end_after(connection, strike, act)
+    if any(relay.discard is not strike for relay in holes):
+        connection.end("close", "fault changed")  # bytes of this direction are lost
+        return
     for relay, shaper in _shapers(connection, strike).items():
         if relay in before:
             shaper.follow(before[relay])
