@@ -59,13 +59,13 @@ class ReplyRelay(Relay):
         return True
 
     def dropping(self) -> bool:
+        if self.codec is None:
+            return False
+        if self.codec.under_way() == "":  # of the next reply there may be part of a head
+            x = self.connection.books.answering()
+            return x is not None and x.swallow
         x = self.current
-        return (
-            x is not None
-            and (x.cut or x.swallow)
-            and self.codec is not None
-            and self.codec.under_way() != ""
-        )
+        return x is not None and (x.cut or x.swallow)
 
     def meet(
         self, piece: Piece, struck: bool

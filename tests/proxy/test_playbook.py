@@ -8,7 +8,7 @@ from __future__ import annotations
 import attrs
 from bench import Bench, compiled, error, fault, frame, keyed, ok, query, rows, script
 
-from rascal.faults.types import INF, Cut, Edit, Hold, Pace, Reply, Shaper, Stall
+from rascal.faults.types import INF, Cut, Edit, Hold, Pace, Repeat, Reply, Shaper, Stall
 from rascal.proxy.ends import CLOSING
 from rascal.wire.types import Answer
 from tests.simulation.acts import Limit, Rate
@@ -196,6 +196,17 @@ def test_undecided_bytes_before_a_fin_leave_once() -> None:
     bench.gate.remove("slow")
     bench.turn()
     assert bench.seen == query(b"k1")[:3]
+
+
+def test_part_of_a_head_whose_reply_is_swallowed_is_dropped_before_a_fin() -> None:
+    bench = Bench(fault(lambda m, d: Repeat(65536), "request"))
+    bench.client(query(b"k1"))
+    assert bench.seen == 2 * query(b"k1")
+    bench.server(ok(b"1") + ok(b"2")[:3])
+    bench.right.fin()
+    bench.turn()
+    assert bench.got == ok(b"1")
+    assert bench.left.fin_out
 
 
 def test_a_cut_reply_that_never_ends_keeps_nothing_in_hold() -> None:
