@@ -29,7 +29,7 @@ def check(site: Site, tape: Tape, now: float, final: bool) -> None:
     down = bytes(site.client.taken)
     up, down = oracle.unedited(up, up_edits), oracle.unedited(down, down_edits)
     broken = any(trouble.endswith(BREAKS) for trouble in site.troubles)
-    check_reason(site, fired)
+    check_reason(site, fired, bool(up_edits))
     if not on_exchanges or site.model.name == "tcp":
         ended = broken or _incomplete(site, fired)
         if not fired and not broken and final and site.server is not None:
@@ -64,8 +64,8 @@ def _incomplete(site: Site, fired: list[Struck]) -> bool:
     return any(s.stopped or s.act(*oracle.ENDS) is not None for s in fired)
 
 
-def check_reason(site: Site, fired: list[Struck]) -> None:
-    """9: a connection ends only for a reason that there is."""
+def check_reason(site: Site, fired: list[Struck], garbled: bool) -> None:
+    """9: a connection ends only for a reason that there is. garbled: on its way to the upstream."""
     why = site.connection.ended_by
     if not why or why == "peers":
         return
@@ -75,7 +75,9 @@ def check_reason(site: Site, fired: list[Struck]) -> None:
         if any(getattr(a, "seconds", 0) or isinstance(a, StreamHold) for a in s.acts)
     ]
     if why == "lost sync":
-        if not site.troubles & GARBAGE:
+        # Garbled on its way, two requests may be one to the upstream: its replies pair no more.
+        strangers = garbled and any(number is None for _, number in site.model.seen)
+        if not site.troubles & GARBAGE and not strangers:
             raise Broken(9, "sync was lost on a stream without garbage")
     elif why == "abandoned":
         if not held and not fired:
