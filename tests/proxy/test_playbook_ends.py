@@ -1,4 +1,4 @@
-"""Playbooks of how connections end: what comes too late, what silence leaves, what is given back."""
+"""Playbooks of how connections end: what comes too late, what silence or a change leaves behind."""
 
 from __future__ import annotations
 
