@@ -17,6 +17,9 @@ class MemcachedModel(Model):
         self.quiet_ones: set[bytes] = set()
         self.loud_ones: set[bytes] = set()
         self.is_loud = False
+        self.doubts: set[str] = set()
+        """What the quiet requests that no reply has settled yet might have been answered: the
+        next reply must not be that, or nobody could tell whose it is."""
 
     # -- the client --------------------------------------------------------------------------------
     def make(self, number: int) -> Request:
@@ -74,6 +77,16 @@ class MemcachedModel(Model):
         return end + 1 if len(buffer) > end else 0
 
     def answer(self, raw: bytes) -> list[Reply]:
+        replies = self._answer(raw)
+        if any(reply.data for reply in replies):
+            self.doubts.clear()
+        elif replies:
+            words = raw.partition(b"\n")[0].split()
+            echoes = any(word[:1] in (b"O", b"k") for word in words[2:])
+            self.doubts.add("NS" if words[0] == b"ms" else "echo" if echoes else "VA")
+        return replies
+
+    def _answer(self, raw: bytes) -> list[Reply]:
         words = raw.partition(b"\n")[0].split()
         if not words:
             return [Reply(b"ERROR\r\n")]
@@ -84,7 +97,7 @@ class MemcachedModel(Model):
             return [self._items(words[1:], b" 77" if name == b"gets" else b"")]
         if name in STORAGE:
             lines = [b"STORED", b"STORED", b"NOT_STORED"]
-            if not self.quiet_ones:  # one of them might have been meant
+            if not self.doubts:
                 lines.append(b"SERVER_ERROR out of memory " + mark)
             return [Reply(r.choice(lines) + b"\r\n")]
         if name == b"delete":
@@ -133,14 +146,15 @@ class MemcachedModel(Model):
             if w in (b"k", b"t", b"f") or w[:1] == b"O"
         )
         if name == b"mg":
-            if r.random() < 0.4 and not self.is_loud:
+            doubtful = "VA" in self.doubts and not any(w[:1] in (b"O", b"k") for w in words[2:])
+            if (r.random() < 0.4 or doubtful) and not self.is_loud:
                 return b"" if quiet else b"EN\r\n"
             if b"v" not in words:
                 return b"HD" + back + b"\r\n"
             body = b"%d:" % self.serial + self.pad(500)
             return b"VA %d%b\r\n%b\r\n" % (len(body), back, body)
         if name == b"ms":
-            if r.random() < 0.2 or self.is_loud:
+            if (r.random() < 0.2 and "NS" not in self.doubts) or self.is_loud:
                 return b"NS\r\n"
             return b"" if quiet else b"HD\r\n"
         return r.choice((b"HD", b"NF")) + back + b"\r\n"
