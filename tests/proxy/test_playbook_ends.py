@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench import Bench, fault, ok, query
 
-from rascal.faults.types import INF, Age, Discard, Edit, End, Pace, Shaper, StreamHold
+from rascal.faults.types import INF, Age, Discard, Edit, End, Pace, Shaper
 from rascal.proxy.connection import ABANDON
 from rascal.proxy.ends import CLOSING
 
@@ -51,9 +51,8 @@ def test_a_reply_that_was_gathered_goes_on_when_sync_is_lost() -> None:
 
 
 def test_who_left_before_the_silence_is_not_waited_for() -> None:
-    lag = fault(lambda m, d: StreamHold("to_upstream", lambda k: INF), level="connection")
     old = fault(lambda m, d: Age(3.0, "silent"), level="connection", name="old")
-    bench = Bench(lag, old)
+    bench = Bench(old)
     bench.left.fin()
     bench.turn()
     bench.wait(3.0 + ABANDON)
