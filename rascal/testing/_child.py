@@ -91,7 +91,11 @@ def _leave_with_parent(reactor: Any, parent: int) -> None:
         if os.getppid() != parent:
             os._exit(1)
 
-    StandardIO(_Stdin(reactor.stop), reactor=reactor)
+    def leave() -> None:
+        if reactor.running:  # not if a signal has stopped it already
+            reactor.stop()
+
+    StandardIO(_Stdin(leave), reactor=reactor)
     LoopingCall(look).start(PARENT_EVERY, now=False)
 
 

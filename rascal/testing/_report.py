@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rascal.testing._proxy import Proxy
 
 LAST = 10
-"""Exchanges that are shown of each proxy."""
+"""Exchanges, and faults, that are shown of each proxy."""
 
 SLACK = 0.002
 """Seconds by which the clocks of two processes may differ, or be rounded."""
@@ -70,7 +70,9 @@ def report(nodes: Iterable[Node], since: float) -> str:
         for proxy in node.proxies.values():
             lines.append(f"{proxy}:")
             mine = [one for one in node.journal if one.proxy == proxy.name and one.until >= since]
-            lines += [f"  {one.data['text']}: {counted(one.newest())}" for one in mine]
+            if len(mine) > LAST:
+                lines.append(f"  … {len(mine) - LAST} faults more, earlier")
+            lines += [f"  {one.data['text']}: {counted(one.newest())}" for one in mine[-LAST:]]
             lines += textwrap.indent("\n".join(seen(proxy, since)), "  ").splitlines()
         try:
             lines.append(f"seed {node.seed}")

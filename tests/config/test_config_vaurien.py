@@ -646,3 +646,31 @@ def test_the_page_says_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         elif line.startswith("$ cat "):
             said += f"{line}\n" + Path(line.split()[2]).read_text()
     assert said == shown
+
+
+@pytest.mark.parametrize("way", ["api", "command line", "proxies.ini"])
+def test_a_roulette_makes_one_draw_wherever_it_is_written(
+    backend: Any, tmp_path: Path, way: str
+) -> None:
+    """Shares that add up to 100% strike every exchange once: two draws would leave some alone."""
+    text = "50% error(500), 50% error(503)"
+    with proxy("http", upstream=("127.0.0.1", backend.server_port)) as made:
+        url = made.node.url
+        if way == "api":
+            made.node.call(lambda client: client.add(made.name, {"roulette": text}))
+        elif way == "command line":
+            words = ["--url", url, "add", made.name, f"roulette = {text}"]
+            done = CliRunner().invoke(rascal, words, prog_name="rascal")
+            assert done.exit_code == 0, done.output
+        else:
+            path = tmp_path / "proxies.ini"
+            path.write_text(
+                "[proxy:web]\nprotocol = http\nlisten = 127.0.0.1:1\nupstream = 127.0.0.1:2\n"
+                f"roulette = {text}\n"
+            )
+            (one,) = load(str(path), {}).proxies["web"].installed
+            made.node.call(lambda client: client.add(made.name, dict(one.structure)))
+        assert {ask(made.address) for _ in range(40)} == {500, 503}
+        (wheel,) = made.node.call(lambda client: client.faults(made.name)).values()
+        assert (wheel["form"], wheel["text"]) == ("roulette", text)
+        assert (wheel["matched"], wheel["fired"], wheel["skipped"]) == (40, 40, {})

@@ -86,7 +86,7 @@ class InThread:
     def _run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
             self._found.append(function(*args))
-        except Exception as error:
+        except BaseException as error:
             self._found.append(error)
 
     @property

@@ -6,12 +6,13 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_twisted
-from site_thread import Site, get
+from site_thread import InThread, Site, get
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.threads import deferToThread
@@ -26,6 +27,13 @@ def names(web: Proxy) -> list[str]:
 
 
 # ---- asyncio
+
+
+def in_asyncio(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run it in a loop of its own, in a thread: this one may have the reactor's."""
+    error = InThread(asyncio.run, asyncio.wait_for(coroutine, 60)).result(70)
+    if error is not None:
+        raise error
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -56,7 +64,7 @@ def test_in_asyncio(web: Proxy, site: Site) -> None:
             assert [await asyncio.to_thread(get, web.address) for _ in range(2)] == [200, 503]
         script.verify()
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    in_asyncio(run())
 
 
 def test_the_loop_goes_on_while_a_call_is_made(web: Proxy) -> None:
@@ -90,7 +98,7 @@ def test_the_loop_goes_on_while_a_call_is_made(web: Proxy) -> None:
         thread.join()
         assert turns == 20
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    in_asyncio(run())
 
 
 def test_a_task_that_is_cancelled_leaves_nothing(
@@ -128,7 +136,7 @@ def test_a_task_that_is_cancelled_leaves_nothing(
         go.set()
         await until(lambda: not names(web))
 
-    asyncio.run(asyncio.wait_for(run(), 60))
+    in_asyncio(run())
 
 
 # ---- Twisted

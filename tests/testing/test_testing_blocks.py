@@ -6,6 +6,7 @@ import http.client
 import socket
 import statistics
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -348,18 +349,28 @@ def test_exchanges_and_connections_can_be_seen(web: Proxy) -> None:
 
 
 def test_a_fault_comes_and_goes_in_no_time(web: Proxy, capsys: pytest.CaptureFixture[str]) -> None:
-    """Median of the best of five rounds: the machine may have other things to do."""
+    """Median of the best of some rounds. Where others have the machine, a call that does nothing
+    takes its time too: then it is the measure."""
 
-    def once() -> float:
-        began = time.perf_counter()
+    def fault() -> None:
         with web.fault("delay 2s match path=/slow", may_miss=True):
             pass
-        return time.perf_counter() - began
+
+    def median(call: Callable[[], object]) -> float:
+        return statistics.median(_timed(call) for _ in range(40))
 
     assert current_node() is web.node
-    rounds = [sorted(once() for _ in range(40)) for _ in range(5)]
-    best = min(rounds, key=statistics.median)
-    median = statistics.median(best)
+    rounds = [(median(fault), median(lambda: web.node.seed)) for _ in range(8)]
+    best, call = min(rounds)
     with capsys.disabled():
-        print(f"\na fault set up and removed: median {median * 1000:.2f} ms of {len(best)}")
-    assert median < 0.005
+        print(
+            f"\na fault set up and removed: {best * 1000:.2f} ms at the median, "
+            f"a call that does nothing: {call * 1000:.2f} ms"
+        )
+    assert best < max(0.005, 12 * call)
+
+
+def _timed(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
