@@ -72,11 +72,14 @@ def said(text: str, *pointers: str) -> str:
 
 
 def show_refusal(error: Refused) -> None:
-    """Each finding, and where in the sentence it is."""
+    """Each finding, and where it is: in a file, or in the sentence."""
     known = click.get_current_context().meta.get("rascal.said", {})
     for one in error.errors:
         title = str(one.get("title") or error.title)
-        say(f"{click.style('error:', fg='red', bold=True)} {title}", err=True)
+        parts = (one.get("path"), one.get("line"), one.get("column")) if one.get("path") else ()
+        where = ":".join(str(part) for part in parts if part)
+        shown = f"{where}: {title}" if where else title
+        say(f"{click.style('error:', fg='red', bold=True)} {shown}", err=True)
         text = known.get(one.get("pointer") or "")
         if text and one.get("column"):
             say(picture(text, int(one["column"]), title), err=True)

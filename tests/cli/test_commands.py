@@ -322,7 +322,8 @@ def test_a_reload_that_cannot_be_had_changes_nothing(clean: Any) -> None:
         clean.file.write_text(text + "colour = red\n")
         done = clean.run("reload")
         assert done.exit_code == 2
-        assert "[proxy:db] has no option 'colour'" in done.stderr
+        line = text.count("\n") + 1
+        assert f"proxies.ini:{line}:1: [proxy:db] has no option 'colour'" in done.stderr
     finally:
         clean.file.write_text(text)
     assert clean.json("reload")["summary"] == "no change"

@@ -68,6 +68,8 @@ class Refused(ControlError):
             title = str(one.get("title") or self.title)
             where = str(one.get("pointer") or one.get("path") or "")
             column = f" column {one['column']}" if one.get("column") else ""
+            if one.get("path") and one.get("line"):
+                where, column = f"{one['path']}:{one['line']}", f":{one.get('column') or 1}"
             lines.append(f"{where}{column}: {title}" if where or column else title)
         return "\n".join([*lines, *([self.detail] if self.detail else [])])
 
