@@ -17,6 +17,7 @@ import argparse
 import gc
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,7 @@ def main(argv: list[str]) -> None:
     """Run until standard input closes."""
     parser = argparse.ArgumentParser(prog="rascal.testing._child")
     parser.add_argument("--socket", help="path of the UNIX socket; without it a port of 127.0.0.1")
+    parser.add_argument("--folder", help="what to delete in the end; the parent may have no time")
     parser.add_argument("--seed", type=int, default=None)
     given = parser.parse_args(argv)
     parent = os.getppid()
@@ -46,12 +48,13 @@ def main(argv: list[str]) -> None:
 
     _log_to_stderr()
     node, url = _serve(reactor, given.socket, given.seed)
-    _leave_with_parent(reactor, parent)
+    _leave_with_parent(reactor, parent, given.folder)
     print(json.dumps({"url": url, "seed": node.seed}), flush=True)
     gc.collect()
     gc.freeze()
     running: Any = reactor
     running.run(installSignalHandlers=True)
+    _clean(given.folder)
 
 
 def _serve(reactor: Any, path: str | None, seed: int | None) -> tuple[Any, str]:
@@ -83,12 +86,18 @@ def _see_everything(proxy: Any, what: str, about: Any) -> None:
         proxy.gate.watch(WATCHED)
 
 
-def _leave_with_parent(reactor: Any, parent: int) -> None:
+def _clean(folder: str | None) -> None:
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _leave_with_parent(reactor: Any, parent: int, folder: str | None) -> None:
     from twisted.internet.stdio import StandardIO
     from twisted.internet.task import LoopingCall
 
     def look() -> None:
         if os.getppid() != parent:
+            _clean(folder)
             os._exit(1)
 
     def leave() -> None:

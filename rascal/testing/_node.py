@@ -145,7 +145,7 @@ class ChildNode(Node):
         socket = self.folder / "s"
         path = str(socket) if len(os.fsencode(socket)) <= SOCKET_PATH else None
         try:
-            self.process = _spawn(self.log, path)
+            self.process = _spawn(self.folder, self.log, path)
             try:
                 super().__init__(self._ready()["url"])
             except BaseException:
@@ -221,11 +221,11 @@ class ChildNode(Node):
             process.stdout.close()
 
 
-def _spawn(log: Path, socket: str | None) -> subprocess.Popen[bytes]:
+def _spawn(folder: Path, log: Path, socket: str | None) -> subprocess.Popen[bytes]:
     """Start it. It finds the same rascal that we are, and nothing of the current folder."""
     import rascal
 
-    command = [sys.executable, "-P", "-m", "rascal.testing._child"]
+    command = [sys.executable, "-P", "-m", "rascal.testing._child", "--folder", str(folder)]
     if socket:
         command += ["--socket", socket]
     seed = os.environ.get("RASCAL_SEED")

@@ -105,18 +105,20 @@ def test_the_child_leaves_when_its_parent_ends(parent: Any) -> None:
     ],
 )
 def test_the_child_leaves_when_its_parent_is_killed(parent: Any, then: str) -> None:
-    process, pid, _, _ = parent(then)
+    process, pid, folder, _ = parent(then)
     group = process.pid
     os.kill(process.pid, signal.SIGKILL)
     until(lambda: gone(pid), "the child leaves")
+    assert not folder.exists()
     os.killpg(group, signal.SIGKILL)
 
 
 def test_an_interrupt_at_the_terminal_is_for_the_parent_alone(parent: Any) -> None:
     process, pid, _, _ = parent(
-        "\n    try: time.sleep(600)"
+        "\n    try: print('ready', flush=True); time.sleep(600)"
         "\n    except KeyboardInterrupt: print(one.connections(), flush=True)"
     )
+    assert process.stdout.readline() == "ready\n"
     os.killpg(process.pid, signal.SIGINT)
     assert process.stdout.readline() == "{}\n"
     assert process.wait(PATIENCE) == 0
