@@ -114,8 +114,9 @@ class ReplyCodec(Codec):
         self._drop()
 
     def eof(self) -> Iterator[Piece]:
-        """Quiet requests that are still in the books will have no answer."""
-        while not self.open and not self.endless:
+        """Quiet requests that are still in the books will have no answer; the first of them may
+        have begun to get one, if part of a line is there."""
+        while not self.open and not self.endless and not self.undecided():
             try:
                 framing = self.ledger.framing()
             except LookupError:

@@ -435,6 +435,15 @@ def test_the_end_of_the_stream_ends_their_silence() -> None:
     assert len(these.outstanding) == 1, "a request that wants an answer stays"
 
 
+def test_a_quiet_request_is_not_silent_where_an_answer_was_cut_off() -> None:
+    these = books()
+    these.up(b"mg a v q\r\n")
+    these.down(b"VA 10")
+    these.eof()
+    assert not these.replies
+    assert len(these.outstanding) == 1
+
+
 def test_a_guess_is_forgotten_when_nothing_is_outstanding() -> None:
     these = books()
     these.up(b"ms a 1 q\r\nx\r\n")
