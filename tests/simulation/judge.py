@@ -45,7 +45,8 @@ def check(site: Site, tape: Tape, now: float, final: bool) -> None:
             check_resets(site)
     elif not site.troubles & GARBAGE:
         cuts = tape.terminated.get(id(site.connection.session), [])
-        e = oracle.expect(site.model, site.sent, fired, cuts)
+        told = len(site.told) if "server-fin" in site.troubles else None
+        e = oracle.expect(site.model, site.sent, fired, cuts, told)
         ended = _incomplete(site, fired)
         oracle.check_up(site.model, up, e, final and not ended)
         if not up_edits:

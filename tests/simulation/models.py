@@ -98,6 +98,10 @@ class Model:
         """Asked of each request that is forwarded, in order: whether it gets no reply."""
         return lambda request: not request.replies
 
+    def may_be_silent(self, request: Request) -> bool:
+        """Whether the server may do it without a word, so that only what follows tells."""
+        return False
+
     def hear(self, data: bytes) -> None:
         """The client reads. Raises Violation if it is no well-formed stream of replies."""
         self.heard += data

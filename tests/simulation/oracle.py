@@ -27,6 +27,7 @@ from rascal.faults.types import (
     Stall,
     StreamHold,
 )
+from tests.simulation import models
 from tests.simulation.models import Model, Request
 from tests.simulation.tape import Edited, Struck
 from tests.simulation.world import Sent, Site
@@ -88,8 +89,15 @@ def by_request(requests: list[Request], strikes: list[Struck]) -> dict[int, list
     return found
 
 
-def expect(model: Model, sent: list[Sent], strikes: list[Struck], cuts: list[bytes]) -> Expected:
-    """Recompute both streams. `cuts`: what closed the half-sent replies, in their order."""
+def expect(
+    model: Model,
+    sent: list[Sent],
+    strikes: list[Struck],
+    cuts: list[bytes],
+    told: int | None = None,
+) -> Expected:
+    """Recompute both streams. `cuts`: what closed the half-sent replies, in their order; `told`:
+    the server has closed behind so many bytes, perhaps before it had read or said all."""
     e = Expected()
     cuts = list(cuts)
     mine = by_request(model.requests, strikes)
@@ -127,6 +135,10 @@ def expect(model: Model, sent: list[Sent], strikes: list[Struck], cuts: list[byt
         if stop_down:
             continue
         final = finals.get(index)
+        unsaid = told is not None and (final is None or final.start >= told)
+        if unsaid and index >= 0 and model.may_be_silent(model.requests[index]):
+            # Not answered; but that looks as if it had been done without a word.
+            final = Sent(0, 0, models.Reply(b"", index))
         if final is None:
             e.outstanding = stop_down = True
             continue

@@ -60,6 +60,10 @@ class MemcachedModel(Model):
             line, data = b"mg %b v\r\n" % key, b""
         return Request(line + data, line.split()[0].decode().upper(), key=key, replies=replies)
 
+    def may_be_silent(self, request: Request) -> bool:
+        words = request.data.partition(b"\n")[0].split()
+        return words[0] in (b"mg", b"ms") and b"q" in words
+
     # -- the server --------------------------------------------------------------------------------
     def split(self, buffer: bytearray) -> int:
         end = buffer.find(b"\n")
