@@ -430,9 +430,7 @@ def incident_tables() -> str:
     """A section for each incident."""
     parts = []
     for name, one in incidents().items():
-        rows = [
-            (protocol, code(text), cell(says)) for protocol, text, says in one["sentences"]
-        ]
+        rows = [(protocol, code(text), cell(says)) for protocol, text, says in one["sentences"]]
         parts.append(f"## {name}\n\n{one['seen']}\n")
         parts.append(table(("on", "write", "which is"), rows))
         if one.get("note"):
