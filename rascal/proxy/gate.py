@@ -67,6 +67,9 @@ class Counts:
     peers: int = 0
 
 
+NOTES = 100
+"""Reasons that a proxy tells apart; some quote bytes of peers, so there could be any number."""
+ANOTHER = "something else: there are too many reasons to name each, they are only counted"
 SAMPLE = 16
 """One in so many requests that pass untouched is kept for listings while faults are armed."""
 
@@ -624,8 +627,11 @@ class Gate:
 
     def note(self, reason: str) -> None:
         """Count why a connection is not what it should be; say it once in the log."""
-        self.counts.notes[reason] += 1
-        if self.counts.notes[reason] == 1:
+        notes = self.counts.notes
+        if reason not in notes and len(notes) >= NOTES:
+            reason = ANOTHER
+        notes[reason] += 1
+        if notes[reason] == 1:
             log.info("{proxy}: {reason}", proxy=self.name, reason=reason)
 
     def reset_counters(self) -> None:
