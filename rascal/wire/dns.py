@@ -1,7 +1,8 @@
 """DNS over UDP and TCP.
 
 The proxy listens on both, on one port, and speaks to the upstream as it is spoken to. A query with
-its answer is an exchange, by its id; over TCP answers may come in another order than the queries.
+its answer is an exchange, by its id; over TCP answers may come in another order than the queries,
+and one that a fault holds back holds those behind it, which over UDP pass it.
 A server that does not answer is `lose_request` (of one query; clients try again) or `hang`.
 
 `answers` points names at addresses of your choice, such as Rascal's own proxies: set it as the

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -209,3 +211,57 @@ def test_the_table_points_names_elsewhere(node: Node) -> None:
         assert asker.find("v4.shop.internal", tcp=tcp) == ["127.0.0.4"]
     with node.fault("table", "error(nxdomain) match name=db.shop.internal"):
         look(asker.find).raised(NX)
+
+
+def pipeline(port: int, numbers: range) -> None:
+    """Ten queries in one write over TCP; each answer fits its query."""
+    names = [DB, "v4.shop.internal", "many.shop.internal", "none.shop.internal"]
+    queries = {n: dns.message.make_query(names[n % 4], "A", id=n) for n in numbers}
+    data = [one.to_wire() for one in queries.values()]
+    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+        sock.sendall(b"".join(len(one).to_bytes(2, "big") + one for one in data))
+        for _ in numbers:
+            made, _when = dns.query.receive_tcp(sock, time.time() + 10)
+            asked = queries.pop(made.id)
+            assert asked.is_response(made)
+            assert sum(map(len, made.answer)) == (1, 1, 3, 0)[made.id % 4]
+    assert not queries
+
+
+def test_faults_come_and_go_while_names_are_asked_for(node: Node, asker: Asker) -> None:
+    """Over both transports nothing is lost, doubled or mistaken."""
+    failures: list[str] = []
+
+    def ask_on() -> None:
+        try:
+            for n in range(25):
+                pipeline(asker.port, range(n * 10, n * 10 + 10))
+                query = dns.message.make_query(DB, "AAAA")
+                made = dns.query.udp(query, "127.0.0.1", timeout=5, port=asker.port)
+                assert made.answer[0][0].to_text() == "::1"
+        except Exception as error:
+            failures.append(repr(error))
+
+    threads = [threading.Thread(target=ask_on) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    sentences = [
+        "delay 3ms match name=v4.shop.internal",
+        "delay 2ms at reply match type=A",
+        "hang match type=AAAA for 10ms",
+        "delay 1ms match rcode=NXDOMAIN",
+        "error(servfail) match name=nobody.asks",
+        "reorder(wait=5ms)",
+        "throttle 5MB/s",
+    ]
+    armed = 0
+    pause = threading.Event()
+    while any(thread.is_alive() for thread in threads):
+        with node.control.fault("names", sentences[armed % len(sentences)]):
+            pause.wait(0.003)
+        armed += 1
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert armed > 10
+    assert "not dns" not in node.log

@@ -351,3 +351,52 @@ def test_a_held_message_is_released(place: Place) -> None:
         fault.remove()
         thread.join(10)
     assert done == [{}]
+
+
+def test_faults_come_and_go_while_mail_flows(place: Place) -> None:
+    """In every state of a session: nothing is lost, doubled or taken for something else."""
+    sent: list[bytes] = []
+    failures: list[str] = []
+    pause = threading.Event()
+    port = place.node.port("mail")
+
+    def send_on(number: int) -> None:
+        mailer = Mailer(port)
+        try:
+            for n in range(60):
+                mail = b"Subject: %d-%d\r\n\r\n.x\r\n" % (number, n) + (b"y" * 70 + b"\r\n") * n * 3
+                assert mailer.send(*TWO, mail=mail) == {}
+                sent.append(mail)
+                if n % 20 == 19:
+                    mailer.anew()
+        except Exception as error:
+            failures.append(repr(error))
+        finally:
+            mailer.close()
+
+    threads = [threading.Thread(target=send_on, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    sentences = [
+        "delay 2ms match command=MESSAGE",
+        "delay 1ms at reply match command=DATA",
+        "hang match command=RCPT for 10ms",
+        "delay 1ms match status=354",
+        "error(spam) match command=NOOP",
+        "throttle 5MB/s",
+    ]
+    armed = 0
+    while any(thread.is_alive() for thread in threads):
+        with place.node.control.fault("mail", sentences[armed % len(sentences)]):
+            pause.wait(0.003)
+        armed += 1
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert armed > 10
+    mails = [mail for _, _, mail in place.delivered.mails]
+    assert sorted(mails) == sorted(sent)
+    assert len(sent) == 240
+    proxy = place.node.control.proxy("mail")
+    assert "no SMTP" not in str(proxy)
+    assert "not smtp" not in place.node.log
