@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bench import Bench, fault, ok, query
+from bench import Bench, error, fault, frame, ok, query
 
-from rascal.faults.types import INF, Age, Discard, Edit, End, Pace, Shaper
+from rascal.faults.types import INF, Age, Discard, Edit, End, Pace, Reply, Shaper
 from rascal.proxy.connection import ABANDON
 from rascal.proxy.ends import CLOSING
+from rascal.wire.types import Answer
 
 
 class Never(Shaper):
@@ -72,3 +73,17 @@ def test_a_blackhole_that_turns_round_ends_the_connection() -> None:
     bench.server(ok(b"2"))
     assert bench.connection.ended_by == "fault changed"
     assert bench.got == b""
+
+
+def test_an_injected_reply_waits_for_the_end_of_a_push() -> None:
+    """A push is in no queue, and may be half out when the answer is ready."""
+    bench = Bench(
+        fault(lambda m, d: Reply(m, lambda x: Answer(error(b"no"))), "request", name="error")
+    )
+    push = frame("P", 0, b"news" * 100)
+    bench.server(push[:50])
+    assert bench.got == push[:50]
+    bench.client(query(b"k1"))
+    assert bench.got == b""
+    bench.server(push[50:])
+    assert bench.got == push[50:] + error(b"no")

@@ -123,20 +123,6 @@ def injected_before_its_turn(right: Any) -> Any:
     return flush
 
 
-@mutant("an injected reply goes out inside a message", Connection, "flush_owed", "toy")
-def injected_inside_a_message(right: Any) -> Any:
-    def flush(self: Any) -> None:
-        down = self.down
-        if down is None:
-            return right(self)
-        was, down.open = down.open, False
-        right(self)
-        down.open = down.open or was
-        return None
-
-    return flush
-
-
 @mutant("own requests are written at once, inside a message too", Connection, "repair", "toy")
 def rollback_inside_a_message(right: Any) -> Any:
     def repair(self: Any, requests: Any) -> None:
