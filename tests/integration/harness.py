@@ -277,9 +277,10 @@ def look(call: Callable[..., Any], *args: Any, **options: Any) -> Sight:
 
 def cleaned(text: str) -> str:
     """Without what is another each time: ports, places in memory, folders of tests."""
-    hosts, between = r"127\.0\.0\.1|localhost|\[?::1\]?", r":|', port=|', |, port=|, "
+    hosts, between = r"127\.0\.0\.1|localhost|\[?::1\]?", r":|', port=|', |, port=|, |@"
     text = re.sub(rf"({hosts})({between})\d{{2,5}}", r"\1\2PORT", text)
     text = re.sub(r" at 0x[0-9a-f]+", "", text)
+    text = re.sub(r"after \d+\.\d+ seconds", "after … seconds", text)
     text = re.sub(r"/tmp/[^\s'\"]*/", "…/", text)
     text = " ".join(text.split())
     return text if len(text) <= 160 else text[:159] + "…"
