@@ -7,14 +7,16 @@
                          │               connection of our own: SYNs go unanswered (Linux)
                          └ refuse wins over full; both take effect at once and keep the port
 
-A change of faults never binds anew. Out of descriptors, clients wait in the kernel's queue: the
-listener rests a moment instead of spinning.
+A change of faults never binds anew. With few descriptors left, clients wait in the kernel's queue:
+the listener rests a moment instead of spinning, and leaves the last ones to the control port.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import os
+import resource
 import socket
 import stat
 import sys
@@ -35,13 +37,22 @@ log = Logger()
 BATCH = 64
 """Connections that are accepted in one turn of the loop."""
 BREATHER = 0.1
-"""Seconds that a listener rests when there are no descriptors left."""
+"""Seconds that a listener rests when there are few descriptors left."""
+SPARED = 32
+"""Descriptors that listeners leave to others: to the control port, lest nobody can let go what
+holds the rest, to dials and to files."""
 STARVED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 LINUX = sys.platform == "linux"
 UNIX_PATH = 107
 
 Accepted = Callable[[socket.socket, str], None]
 State = Literal["closed", "listening", "refusing", "full"]
+
+
+def _scarce_from() -> float:
+    """The number of a new descriptor that shows that few are left: the lowest free one is taken."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return math.inf if most == resource.RLIM_INFINITY else most - min(SPARED, most // 8)
 
 
 class ListenError(RascalError):
@@ -257,6 +268,7 @@ class Listener:
 
     def _accept(self, most: int) -> None:
         ours = {filler.getsockname() for filler in self._fillers}
+        scarce_from = _scarce_from()
         for _ in range(most):
             if self.sock is None:
                 return
@@ -266,14 +278,18 @@ class Listener:
                 return
             except OSError as error:
                 if error.errno in STARVED:
-                    self._starve(error)
+                    self._starve(error.strerror or str(error))
                     return
                 continue  # it was gone before we came
-            self._starved = False
+            number = sock.fileno()
             if name and name in ours:
                 sock.close()
             else:
                 self._take(sock, name)
+            if number >= scarce_from:
+                self._starve("too few file descriptors are left")
+                return
+            self._starved = False
 
     def _take(self, sock: socket.socket, name: Any) -> None:
         sock.setblocking(False)
@@ -285,17 +301,28 @@ class Listener:
             log.failure("a connection to {address} could not begin", address=self.address)
             sock.close()
 
-    def _starve(self, error: OSError) -> None:
+    def _starve(self, why: str) -> None:
         if not self._starved:
             self._starved = True
-            log.warn("{address} cannot accept: {error}", address=self.address, error=error.strerror)
+            log.warn("{address} cannot accept: {error}", address=self.address, error=why)
         if self._reading:
             self._unread()
             self._timer = self.reactor.callLater(BREATHER, self._again)
 
     def _again(self) -> None:
         self._timer = None
-        if self._started and self.state == "listening":
+        if not self._started or self.state != "listening" or self.sock is None:
+            return
+        try:
+            number = os.dup(self.sock.fileno())
+        except OSError:
+            scarce = True
+        else:
+            os.close(number)
+            scarce = number >= _scarce_from()
+        if scarce:
+            self._timer = self.reactor.callLater(BREATHER, self._again)
+        else:
             self._read()
 
     def _read(self) -> None:

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -130,6 +132,7 @@ class ProxyService(service.MultiService):
 
     def privilegedStartService(self) -> None:
         """Bind every port, or end the process with one line."""
+        _raise_descriptors()
         try:
             self.node.open()
             self._open_control()
@@ -231,6 +234,13 @@ def listen_site(reactor: Any, address: Any, site: Any) -> Any:
         raise ListenError(
             f"[rascal] control: cannot listen on {address}: {text.lower()}"
         ) from error
+
+
+def _raise_descriptors() -> None:
+    """Have as many descriptors as we may: every connection through a proxy takes two."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _on_hup(call: Callable[[], None]) -> Callable[[], None] | None:

@@ -317,15 +317,15 @@ def test_without_descriptors_it_rests_and_recovers(
     lean.sockets += clients
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = max(map(int, os.listdir("/proc/self/fd")))
-    reads = 0
-    accept = door.listener._accept
+    looks = 0
+    again = door.listener._again
 
-    def counted(most: int) -> None:
-        nonlocal reads
-        reads += 1
-        accept(most)
+    def counted() -> None:
+        nonlocal looks
+        looks += 1
+        again()
 
-    monkeypatch.setattr(door.listener, "_accept", counted)
+    monkeypatch.setattr(door.listener, "_again", counted)
     resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, hard))
     blockers = []
     try:
@@ -338,14 +338,44 @@ def test_without_descriptors_it_rests_and_recovers(
                 0,
                 errno.EINPROGRESS,
             )
-        lean.until(lambda: reads >= 3)
+        lean.until(lambda: looks >= 3)
         assert not door.accepted
-        before = reads
+        before = looks
         lean.turn(50)
-        assert reads - before <= 2, "it spins"
+        assert looks - before <= 2, "it spins"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for fd in blockers:
             os.close(fd)
     lean.until(lambda: len(door.accepted) == 3)
+    door.listener.stop()
+
+
+def test_it_leaves_descriptors_to_others(lean: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BREATHER", 0.02)
+    monkeypatch.setattr(module, "SPARED", 8)
+    door = Door(lean, LOCAL)
+    clients = [socket.socket() for _ in range(6)]
+    lean.sockets += clients
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(*map(int, os.listdir("/proc/self/fd")), 64) + 16
+    blockers = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    try:
+        while not blockers or blockers[-1] < most - 11:
+            blockers.append(os.dup(0))
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", door.listener.address.port))
+        lean.until(lambda: len(door.accepted) == 3)
+        lean.turn(50)
+        assert len(door.accepted) == 3
+        others = [os.dup(0) for _ in range(7)]
+        for fd in others:
+            os.close(fd)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in blockers:
+            os.close(fd)
+    lean.until(lambda: len(door.accepted) == 6)
     door.listener.stop()
