@@ -1,8 +1,8 @@
 """`twistd -n --pidfile= rascal-proxy --config proxies.ini`: fault proxies as a service.
 
-Everything is read and checked before anything starts: what is wrong in the file is a usage error
-with one line for each finding, a port that cannot be had ends the process with one line and
-status 1, and then no other port stays bound either. SIGHUP reads the file again; what is wrong in
+Everything is read and checked before anything starts: what is wrong in the file ends the process
+with one line for each finding and status 1. So does a port that cannot be had, with one line, and
+then no other port stays bound either. SIGHUP reads the file again; what is wrong in
 it then is logged and nothing changes.
 
 `--config toxiproxy.json` and `--toxiproxy` (without any file) make it a replacement of the
@@ -44,6 +44,13 @@ OVERRIDES = {"control": "control", "seed": "seed", "log": "log-format"}
 """Options of [rascal], and those of the command line that come before them."""
 
 
+class WrongOption(ConfigErrors):
+    """Options of the command line that cannot be meant; not a finding in the file."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__([ConfigError(message)])
+
+
 class Options(usage.Options):
     """The command line of rascal-proxy."""
 
@@ -70,8 +77,11 @@ class Options(usage.Options):
             raise usage.UsageError("--config is missing: name the file that describes the proxies")
         try:
             self.configuration = self.read()
+        except WrongOption as error:
+            raise usage.UsageError(str(error)) from error
         except ConfigErrors as errors:
-            raise usage.UsageError(str(errors)) from errors
+            lines = (f"rascal-proxy: {finding}" for finding in errors.findings)
+            raise SystemExit("\n".join(lines)) from errors
         if self.configuration.log == "json":
             use_json(self.parent)
 
@@ -84,15 +94,14 @@ class Options(usage.Options):
         for name in ("host", "port"):
             if self[name] is not None:
                 message = f"--{name} is for replacing a Toxiproxy server: write --control"
-                raise ConfigErrors([ConfigError(message, option=name)])
+                raise WrongOption(message)
         return load(path, os.environ, overrides=given)
 
     def _replacing(self, given: dict[str, str]) -> dict[str, Any]:
-        """The settings of a replacement of the Toxiproxy server. Raises ConfigErrors."""
+        """The settings of a replacement of the Toxiproxy server. Raises WrongOption."""
         place = self["host"] is not None or self["port"] is not None
         if place and "control" in given:
-            message = "--control says where to listen, and so do --host and --port"
-            raise ConfigErrors([ConfigError(message, option="control")])
+            raise WrongOption("--control says where to listen, and so do --host and --port")
         if "control" not in given:
             host = self["host"] or CONTROL.host
             given["control"] = f"{f'[{host}]' if ':' in host else host}:{self['port'] or 8474}"
@@ -101,8 +110,7 @@ class Options(usage.Options):
             try:
                 found[name] = service_value(SERVICE[name], text)
             except ConfigError as error:
-                message = f"--{OVERRIDES[name]}: {error.message}"
-                raise ConfigErrors([ConfigError(message)]) from error
+                raise WrongOption(f"--{OVERRIDES[name]}: {error.message}") from error
         return found | {"control": None if found["control"] == "off" else found["control"]}
 
 

@@ -72,13 +72,14 @@ def test_a_port_in_use_is_one_line(taken: str, tmp_path: Path) -> None:
     shutil.rmtree(folder)
 
 
-def test_a_bad_file_is_a_usage_error_with_all_findings(tmp_path: Path) -> None:
+def test_a_bad_file_ends_it_with_all_findings(tmp_path: Path) -> None:
     ini = proxy("echo", "127.0.0.1:{free}", nobody(), "bcklog = 3", "faults =", "    dely(2s)")
     file, _ = written(tmp_path, ini + "[proxy:two]\nprotocol = tpc\n")
     status, said = start(file)
     assert status == 1
     assert "Traceback" not in said
-    findings = [line for line in said.splitlines() if "proxies.ini:" in line]
+    findings = said.splitlines()
+    assert all(line.startswith(f"rascal-proxy: {file}:") for line in findings), said
     assert [int(line.split("proxies.ini:")[1].partition(":")[0]) for line in findings] == sorted(
         int(line.split("proxies.ini:")[1].partition(":")[0]) for line in findings
     )
@@ -97,7 +98,9 @@ def test_files_that_cannot_be_read(what: str, tmp_path: Path) -> None:
     status, said = start(file)
     assert status == 1
     assert "Traceback" not in said
-    assert "proxies.ini" in said.splitlines()[-1]
+    (line,) = said.splitlines()
+    assert line.startswith("rascal-proxy: ")
+    assert "proxies.ini" in line
 
 
 # ---- reload --------------------------------------------------------------------------------------
