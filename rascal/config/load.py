@@ -25,7 +25,7 @@ from rascal.language import (
     parse_option,
     plain_options,
 )
-from rascal.language.reader import NAME
+from rascal.language.reader import LONGEST_NAME, NAME
 from rascal.options import Option, OptionTable
 
 PARTS = ("fault", "script", "roulette", "recipe")
@@ -374,4 +374,6 @@ def name_problem(name: str) -> str:
         return f"'{name}' cannot be a name: a letter, then letters, digits, '-', '_' or '.'"
     if name in CLAUSES:
         return f"'{name}' cannot be a name: it is a clause of faults"
+    if len(name) > LONGEST_NAME:
+        return f"a name has at most {LONGEST_NAME} characters, found {len(name)}"
     return ""

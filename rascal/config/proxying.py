@@ -128,8 +128,8 @@ class _Making:
             self._find("a proxy has a name", "/name", code)
             return ""
         problem = name_problem(name)
-        if problem or len(name) > 100:
-            self._find(problem or "a name has at most 100 characters", "/name")
+        if problem:
+            self._find(problem, "/name")
         return name
 
     def _protocol(self, data: dict[str, Any]) -> Any:

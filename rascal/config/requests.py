@@ -76,6 +76,7 @@ class Making:
         if isinstance(data, dict) and "roulette" in data and "kind" not in data:
             return self._roulette(data)
         found = self._sentence(data) if is_sentence(data) else self._phrase("fault", data, "")
+        self._check_text(data)
         if found is None:
             return None
         made: Form = "recipe" if found.kind == "recipe" else "fault"
@@ -235,6 +236,20 @@ class Making:
             return None
         places = {name: at for name, at in merged.places.items() if name in rest}
         return replace(merged, source=phrase.source, places=dict(phrase.places) | places)
+
+    def _check_text(self, data: Any) -> None:
+        """A text beside a kind is what we once answered; one of another kind was meant."""
+        if not isinstance(data, dict) or is_sentence(data):
+            return
+        text, kind = data.get("text"), data.get("kind")
+        if not isinstance(text, str) or not isinstance(kind, str):
+            return
+        try:
+            said = self._read("fault", text, "/text").kind
+        except ConfigError:
+            return
+        if said != kind:
+            self._refuse(f"the text says '{said}', the kind '{kind}': leave one out", "/text")
 
     def _phrase(self, what: str, data: Any, pointer: str) -> Phrase | None:
         """One sentence or its structure. Members that are wrong are taken out one by one."""

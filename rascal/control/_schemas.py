@@ -17,6 +17,7 @@ from rascal.control._auth import ROLES
 from rascal.control._draft import CHANGING
 from rascal.control._schema import option_schema
 from rascal.language import CLAUSES
+from rascal.language.reader import LONGEST_NAME
 
 Schema = dict[str, Any]
 
@@ -28,7 +29,8 @@ SECONDS: Schema = {"type": "number"}
 SENTENCE: Schema = {"type": "string", "format": "rascal-fault"}
 DURATION: Schema = {"type": "string", "format": "rascal-duration"}
 ADDRESS: Schema = {"type": "string", "format": "rascal-address"}
-A_NAME: Schema = {"type": "string", "pattern": NAME, "maxLength": 100}
+A_NAME: Schema = {"type": "string", "pattern": NAME, "maxLength": LONGEST_NAME}
+A_LEASE: Schema = {"type": "string", "pattern": NAME, "maxLength": 100}
 ANYTHING: Schema = {"type": "object"}
 
 
@@ -348,9 +350,9 @@ def _requests(registry: Registry) -> dict[str, Schema]:
         "LeaseWish": {
             "description": "a name, a duration (15s is usual), or both; null: under none",
             "anyOf": [
-                A_NAME,
+                A_LEASE,
                 DURATION,
-                exactly({"id": A_NAME, "for": DURATION}, "for"),
+                exactly({"id": A_LEASE, "for": DURATION}, "for"),
                 exactly({"for": DURATION}),
                 {"type": "null"},
             ],

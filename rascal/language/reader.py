@@ -20,6 +20,8 @@ from rascal.options import Option, OptionTable
 from rascal.units import EXAMPLES, SLIPS, UNITS, plain_text
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+LONGEST_NAME = 64
+"""Characters of the name of a fault or a proxy: it is a label of metrics and a column of tables."""
 _BLANKS = re.compile(r"\s*")
 _BLANKS_IN_LINE = re.compile(r"[ \t\r]*")
 _WORD_AHEAD = re.compile(r"([A-Za-z_]\w*)(?=[\s,]|$)")
@@ -343,6 +345,10 @@ class Reader:
                 f"'{word}' cannot be a name: a letter, then letters, digits, '-', '_' or '.', "
                 "and not a clause's name",
                 start,
+            )
+        if len(word) > LONGEST_NAME:
+            raise self.fail(
+                f"a name has at most {LONGEST_NAME} characters, found {len(word)}", start
             )
         return word
 

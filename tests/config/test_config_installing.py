@@ -30,6 +30,8 @@ DELAY = {"kind": "delay", "options": {"delay": "2s"}}
 MADE: list[tuple[Any, Any, str, str, str]] = [
     ("fault", "20% delay(2s) match sql~x", "fault", "delay-2", "20% delay(2s) match sql~x"),
     ("fault", {"text": "hang"}, "fault", "hang", "hang"),
+    ("fault", {"text": "delay 3s", **DELAY}, "fault", "delay-2", "delay(2s)"),
+    ("fault", f"hang name {'n' * 64}", "fault", "n" * 64, "hang"),
     ("fault", {"text": "hang", "count": 3, "name": "q"}, "fault", "q", "hang count 3"),
     ("fault", DELAY | {"every": 3, "text": "read-only"}, "fault", "delay-2", "delay(2s) every 3"),
     ("fault", {"roulette": "10% hang, 5% empty"}, "roulette", "roulette", "10% hang, 5% empty"),
@@ -84,6 +86,8 @@ BAD: list[tuple[Any, Any, list[tuple[str, int | None, str]]]] = [
     ("fault", "delay 2", [("", 7, "unit-missing")]),
     ("fault", {"text": "delay 2"}, [("/text", 7, "unit-missing")]),
     ("fault", {"text": 4}, [("/text", None, "not-allowed")]),
+    ("fault", {"text": "hang", **DELAY}, [("/text", None, "not-allowed")]),
+    ("fault", f"hang name {'n' * 65}", [("", 11, "not-allowed")]),
     ("fault", None, [("", None, "not-allowed")]),
     ("fault", {}, [("/kind", None, "value-missing")]),
     ("fault", "hang on db", [("", 6, "not-allowed")]),

@@ -181,6 +181,10 @@ WRONG = [
         PROXY.replace(":db", ":on"),
         "proxies.ini:1:1: [proxy:on]: 'on' cannot be a name: it is a claus",
     ),
+    (
+        PROXY.replace(":db", f":{'n' * 65}"),
+        f"proxies.ini:1:1: [proxy:{'n' * 65}]: a name has at most 64 characters, found 65",
+    ),
     (PROXY.replace(":db", ":"), "proxies.ini:1:1: [proxy:]: '' cannot be a name"),
     (PROXY + "listen = 127.0.0.1:1", "proxies.ini:5:1: 'listen' is given already in line 3"),
     (PROXY + "what is this", "proxies.ini:5:1: expected 'option = value', found 'what is this'"),
