@@ -83,7 +83,7 @@ def test_every_kind_with_examples_is_there() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_whole_files_in_a_page_are_well(page: Path, tmp_path: Path) -> None:
     for text in re.findall(r"```ini\n(.*?)```", page.read_text(), re.DOTALL):
-        if "[proxy:" in text:
+        if "[proxy:" in text and page.name != "extending.md":  # its protocol comes with the page
             path = tmp_path / "proxies.ini"
             path.write_text(text)
             assert "all well" in check(str(path), {})
