@@ -23,7 +23,7 @@ from rascal.proxy.exchange import PLAIN, Books, Exchange
 from rascal.proxy.relay import Item, Relay
 from rascal.proxy.replies import ReplyRelay
 from rascal.proxy.requests import RequestRelay
-from rascal.wire.types import Answer, ErrorCall, Head, Moment
+from rascal.wire.types import Answer, Head, Moment
 
 if TYPE_CHECKING:
     from rascal.faults.fault import Strike
@@ -484,7 +484,7 @@ class Connection:
             return
         left = self.hung or self.client.fin or self.upstream.fin
         for relay in (self.up, self.down):
-            left = left or (relay.queue and relay.queue[-1].what != "data") or relay.last_word
+            left = left or relay.ending()
             relay.drop_queue()
             relay.drop_outlet()
             relay.use("silent")
@@ -569,9 +569,7 @@ class Connection:
         if self.abandon is not None or self.ended_by or not self._blocked():
             return
         relays = [relay for relay in (self.up, self.down) if relay is not None]
-        left = any(
-            relay.last_word or (relay.queue and relay.queue[-1].what != "data") for relay in relays
-        )
+        left = any(relay.ending() for relay in relays)
         if relays:  # a close looks like a half-close: its FIN may have been relayed already
             left = left or self.upstream.fin or self.client.fin or relays[0].swallowed
         if self.hung or self.client.closed or left:
@@ -677,6 +675,3 @@ CONNECT = Head("CONNECT", asked=False)
 def _same(moment: Moment, now: Moment, x: Exchange) -> bool:
     """`greeting` is how `reply` is written of exchange 0."""
     return moment == now or (moment == "greeting" and now == "reply" and x.n == 0)
-
-
-__all__ = ["ABANDON", "CONNECT", "Connection", "ErrorCall"]

@@ -274,9 +274,7 @@ class Gate:
         self.tune()
 
     def _expire_in(self, fault: Fault) -> None:
-        if fault.expires is not None:
-            fault.expires.cancel()
-            fault.expires = None
+        _forget_expiry(fault)
         lasts = getattr(fault.spec, "lasts", None)
         if fault.armed and lasts is not None and fault.enabled_at is not None:
             when = fault.enabled_at + lasts
@@ -289,9 +287,7 @@ class Gate:
 
     def _leave(self, fault: Fault) -> None:
         fault.armed = False
-        if fault.expires is not None:
-            fault.expires.cancel()
-            fault.expires = None
+        _forget_expiry(fault)
         self._lists()
         self._let_go(fault)
         if fault.spec.level == "listener":
@@ -325,9 +321,8 @@ class Gate:
 
     def _changed(self, fault: Fault) -> None:
         """It has disarmed itself (used up, last step): its own strikes live on."""
-        if fault.expires is not None and not fault.armed and not fault.live:
-            fault.expires.cancel()
-            fault.expires = None
+        if not fault.armed and not fault.live:
+            _forget_expiry(fault)
         self._lists()
         self.needs = needs_of(self.faults.values(), self.protocol)
         self._sieve()
@@ -462,29 +457,27 @@ class Gate:
         if self._replies or self.watching:
             return True
         if head.asked:
-            faults = self._messages
             if self.words is None:
                 self._sample += 1
             if self._sample >= SAMPLE:
                 self._sample = 0
                 return True
-        else:
-            faults = self._sessions
+        return any(self._concerned(connection, head, n))
+
+    def overlook(self, connection: Connection, head: Head, n: int) -> None:
+        """Too many exchanges are outstanding there: count whom it would have concerned."""
+        for fault in self._concerned(connection, head, n):
+            fault.overlook("full")
+
+    def _concerned(self, connection: Connection, head: Head, n: int) -> Iterator[Fault]:
+        """The armed faults that match a request which is no exchange yet."""
+        faults = self._messages if head.asked else self._sessions
         if faults:
             probe = self._probe
             probe.head, probe.n, probe.client_address = head, n, connection.client_address
             for fault in faults:
                 if fault.spec.match.matches(probe):
-                    return True
-        return False
-
-    def overlook(self, connection: Connection, head: Head, n: int) -> None:
-        """Too many exchanges are outstanding there: count whom it would have concerned."""
-        probe = self._probe
-        probe.head, probe.n, probe.client_address = head, n, connection.client_address
-        for fault in self._messages if head.asked else self._sessions:
-            if fault.spec.match.matches(probe):
-                fault.overlook("full")
+                    yield fault
 
     def ask(self, x: Exchange) -> None:
         """The head of a request is known: who strikes this exchange?"""
@@ -659,9 +652,13 @@ class Gate:
             self._letter.cancel()
             self._letter = None
         for fault in self.faults.values():
-            if fault.expires is not None:
-                fault.expires.cancel()
-                fault.expires = None
+            _forget_expiry(fault)
+
+
+def _forget_expiry(fault: Fault) -> None:
+    if fault.expires is not None:
+        fault.expires.cancel()
+        fault.expires = None
 
 
 def effects_of(connection: Any) -> Any:

@@ -391,6 +391,10 @@ class Relay:
         self.cost -= item.cost
         self.connection.budget.add(-item.cost)
 
+    def ending(self) -> bool:
+        """FIN or RST of the source waits here for its turn."""
+        return bool(self.last_word or (self.queue and self.queue[-1].what != "data"))
+
     def full(self) -> bool:
         """No more may be held: by bytes, or by the memory that they cost."""
         connection = self.connection
