@@ -106,6 +106,14 @@ class ControlError(RascalError):
         self.detail = detail
 
 
+class LoadError(RascalError):
+    """A load run cannot go on, or cannot start."""
+
+
+class CoordinationError(LoadError):
+    """Agents and coordinator cannot work together: Redis is lost, versions or tokens differ."""
+
+
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """Return " Did you mean 'NEAREST'?" with its leading blank, or nothing if none is near."""
     near = difflib.get_close_matches(word, list(allowed), 1)

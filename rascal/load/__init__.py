@@ -1,0 +1,1 @@
+"""The load client: scenarios, profiles, statistics, agents. What a scenario file imports."""
