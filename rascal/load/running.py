@@ -1,0 +1,111 @@
+"""One load run from plan to summary: what the command, experiments and the panel call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import attrs
+
+from rascal.load.links import AgentInfo, Link
+from rascal.load.plan import Plan
+from rascal.load.types import Event, RunStore
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from rascal.load.results import Results
+
+Outcome = Literal["completed", "stopped", "aborted", "interrupted", "failed"]
+"""How a run ended: as planned; by a stop rule; agents or the policy; asked to; an error."""
+
+
+@attrs.define(kw_only=True)
+class Finished:
+    """A run that has ended."""
+
+    run: str
+    """Its id in the store; "" without one."""
+    outcome: Outcome
+    status: int
+    """The exit code: 0 as expected · 1 objective failed · 3 invalid · 4 stopped by a stop rule ·
+    130 interrupted. Errors of usage and configuration (2) are exceptions before the start."""
+    summary: dict[str, Any]
+    """Plain JSON; rascal.load.summary says what is in it."""
+    results: Results
+
+
+@attrs.define(kw_only=True)
+class Snapshot:
+    """A run while it goes on, once a second."""
+
+    run: str
+    second: int
+    """The run's clock, whole seconds since its start (negative before it)."""
+    closed: int
+    """The last second that all agents have reported past."""
+    results: Results
+    """Live: read it, do not keep it."""
+    state: Literal["starting", "running", "draining", "ended"] = "running"
+    agents: Mapping[str, AgentInfo] = attrs.Factory(dict)
+    lost: tuple[str, ...] = ()
+    planned: float = 0.0
+    """Arrivals a second (or users) that the profile asks for now."""
+    ends: float | None = None
+    """Seconds after the start at which the last profile ends."""
+
+
+class Listener(Protocol):
+    """Who watches a run: the terminal, the panel, an experiment."""
+
+    def began(self, run: str, control: Control) -> None:
+        """The run has its id; load has not started yet. `control` is for whoever may stop it."""
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """Once a second."""
+
+    def event(self, event: Event) -> None:
+        """At once."""
+
+
+class Control(Protocol):
+    """What can be asked of a run that goes on."""
+
+    def stop(self, why: str = "", *, now: bool = False) -> None:
+        """End it: drain; at once with `now`, or if it was asked before. Outcome interrupted."""
+
+    def change(self, profiles: Mapping[str, str]) -> None:
+        """Other profiles ("" for the only share, else by scenario name), from the next second
+        but one; the new profile starts then. Raises ConfigErrors."""
+
+
+def run_load(
+    reactor: Any,
+    plan: Plan,
+    files: Mapping[str, bytes],
+    *,
+    link: Link | None = None,
+    agents: int = 1,
+    store: RunStore | None = None,
+    listener: Listener | None = None,
+    about: Mapping[str, Any] | None = None,
+    check_target: bool = True,
+) -> Deferred[Finished]:
+    """Run a plan.
+
+    Args:
+        reactor: the reactor; also the clock.
+        plan: what to do.
+        files: the bundle: the scenario file and its data files, by name.
+        link: the agents; None is one engine in this process.
+        agents: how many agents are wanted; 0 is all that are there.
+        store: where the run is kept; None keeps it in memory only.
+        listener: who watches.
+        about: more for the store: labels, command line …
+        check_target: connect to the target before load starts.
+
+    The Deferred fails with ConfigErrors (a plan, scenario or target that cannot be: exit 2) or
+    another LoadError before load starts. After that it gives a Finished whatever happens;
+    cancelling it stops the run (drain), cancelling again stops it at once.
+    """
+    raise NotImplementedError
