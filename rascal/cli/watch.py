@@ -19,13 +19,11 @@ from rascal.cli.calling import calling
 from rascal.cli.clauses import words_of
 from rascal.cli.completing import proxy_names
 from rascal.cli.lever import pulled
-from rascal.cli.output import GAP, as_line, colour, grid_lines, number, say
+from rascal.cli.output import GAP, as_line, grid_lines, number, say
 from rascal.cli.proxies import listening
+from rascal.cli.screen import InPlace
 from rascal.cli.script import Span
 from rascal.control.client import Client, Refused, Unreachable
-
-HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
-CLEAR_LINE, CLEAR_BELOW = "\x1b[K", "\x1b[J"
 
 Look = dict[str, Any]
 
@@ -183,43 +181,16 @@ def _fault_row(proxy: str, one: Look, before: Look | None) -> list[str]:
     ]
 
 
-class _Screen:
-    """A table that stays where it is: the cursor goes up and each line is written anew."""
-
-    def __init__(self) -> None:
-        self._height = 0
-
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        sys.stdout.write(HIDE)
-        try:
-            yield
-        finally:
-            sys.stdout.write(SHOW)
-            sys.stdout.flush()
+class _Screen(InPlace):
+    """Both tables under the time."""
 
     def show(self, now: Look, before: Look | None) -> None:
-        columns, rows = shutil.get_terminal_size()
+        columns = shutil.get_terminal_size().columns
         clock = time.strftime("%H:%M:%S", time.localtime(now["at"]))
-        lines = [f"{clock}  (ctrl-C ends it)", "", *lines_of(now, before, columns)]
-        self._draw(lines, columns, rows)
+        self.draw([f"{clock}  (ctrl-C ends it)", "", *lines_of(now, before, columns)])
 
     def trouble(self, text: str) -> None:
-        columns, rows = shutil.get_terminal_size()
-        self._draw([f"{time.strftime('%H:%M:%S')}  {text}"], columns, rows)
-
-    def _draw(self, lines: list[str], columns: int, rows: int) -> None:
-        if len(lines) > rows - 1:
-            left = len(lines) - (rows - 2)
-            lines = [*lines[: rows - 2], f"… and {left} lines"]
-        text = f"\x1b[{self._height}F" if self._height else ""
-        for line in lines:
-            plain = click.unstyle(line)
-            line = plain[: columns - 1] if len(plain) >= columns or colour() is False else line
-            text += f"{line}{CLEAR_LINE}\n"
-        self._height = len(lines)
-        sys.stdout.write(text + CLEAR_BELOW)
-        sys.stdout.flush()
+        self.draw([f"{time.strftime('%H:%M:%S')}  {text}"])
 
 
 class _Lines:
