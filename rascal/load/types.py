@@ -62,6 +62,7 @@ class Call:
         "failures",
         "first_byte",
         "flow",
+        "held",
         "intended",
         "lane",
         "outcome",
@@ -96,6 +97,8 @@ class Call:
         self.received = 0
         self.lane: Lane = "fast"
         self.recorded = False
+        self.held = False
+        """An attempt within `user.retry` or `user.until`, which will record it."""
 
 
 class Row:
