@@ -58,7 +58,9 @@ class Place:
 
     def environ(self, **more: str) -> dict[str, str]:
         """The environment of such a process."""
-        known = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        known = {
+            name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")
+        }
         return known | {"RASCAL_URL": self.url, "NO_COLOR": "1"} | more
 
     def talk(self, *lines: str) -> list[str]:
