@@ -92,6 +92,7 @@ class Database:
             connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
             try:
                 self._version(connection)
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only in a new file
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA foreign_keys = ON")

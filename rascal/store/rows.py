@@ -1,6 +1,6 @@
 """How rows, meters and histograms are kept: counts as JSON, histograms packed.
 
-A packed histogram is a head (count, total, least, most, number of buckets, and the two item
+A packed histogram is a head (count, total, low, high, number of buckets, and the two item
 types), then the gaps between the bucket numbers in order, then the counts, each in the narrowest
 type that holds all of them, little-endian. All of it runs in C (`array`, `map`, `accumulate`), so
 that 500 buckets cost some 30 us to pack. Histograms of one row stand behind each other,
@@ -63,7 +63,7 @@ def pack(histogram: Histogram) -> bytes:
     """One histogram."""
     known = histogram.buckets
     if not known:
-        sums = (histogram.count, histogram.total, histogram.least, histogram.most)
+        sums = (histogram.count, histogram.total, histogram.low, histogram.high)
         return _HEAD.pack(*sums, 0, 0, 0)
     order = sorted(known)
     gap_type, gaps = _items([order[0], *map(sub, order[1:], order)])
@@ -71,8 +71,8 @@ def pack(histogram: Histogram) -> bytes:
     head = _HEAD.pack(
         histogram.count,
         histogram.total,
-        histogram.least,
-        histogram.most,
+        histogram.low,
+        histogram.high,
         len(order),
         gap_type,
         count_type,
@@ -83,8 +83,8 @@ def pack(histogram: Histogram) -> bytes:
 def unpack(data: bytes, at: int = 0) -> tuple[Histogram, int]:
     """The histogram that stands there, and where it ends."""
     found = Histogram()
-    count, total, least, most, size, gap_type, count_type = _HEAD.unpack_from(data, at)
-    found.count, found.total, found.least, found.most = count, total, least, most
+    count, total, low, high, size, gap_type, count_type = _HEAD.unpack_from(data, at)
+    found.count, found.total, found.low, found.high = count, total, low, high
     at += _HEAD.size
     if size:
         gaps, counts = array(_TYPES[gap_type][0]), array(_TYPES[count_type][0])

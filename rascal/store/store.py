@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Self
 
 from rascal.store.database import Database
+from rascal.store.tending import Tender
 from rascal.store.writing import Writer
 
 
-class Store(Writer):
+class Store(Writer, Tender):
     """An open run store. Used by one thread.
 
     Args:
