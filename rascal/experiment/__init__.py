@@ -1,0 +1,1 @@
+"""Experiments: load, faults and a verdict on one clock."""
