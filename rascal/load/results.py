@@ -1,0 +1,249 @@
+"""What a coordinator knows of a run: reports merged, each (agent, sequence) once.
+
+Rows are kept by flow and second of intended start. Those of the last minutes stay open; older ones
+are packed into bytes (a long run has many), opened again when something comes for them. The sum
+over the whole run is kept beside them, so that it never has to unpack.
+
+`closed` is the last second that every member has reported past. Rows at or before it may still
+grow: a call that takes 30 s is counted 30 s late, in the second of its intended start. `open_calls`
+says how many are still missing there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from rascal.load.reports import decode_row, encode_row
+from rascal.load.types import Event, FlowKind, Meters, Report, Row, Sample
+
+KEPT_OPEN = 120
+"""Rows of a flow that are not packed."""
+MAX_SAMPLES = 2000
+MAX_EVENTS = 20_000
+MAX_AGENTS = 10_000
+AHEAD = 100_000
+"""Sequences that may lie beyond a gap; more is no gap but another agent of the same name."""
+
+
+@attrs.frozen
+class Gap:
+    """Reports of an agent that have not come (yet): sequences, both included."""
+
+    agent: str
+    first: int
+    last: int
+
+
+class Series(Mapping[int, Row]):
+    """The rows of one flow by second, and their sum. To be read; `add` is for Results."""
+
+    def __init__(self) -> None:
+        self.total = Row()
+        self.revisions: dict[int, int] = {}
+        """Goes up with every change of a second."""
+        self._open: dict[int, Row] = {}
+        self._packed: dict[int, bytes] = {}
+
+    def __getitem__(self, second: int) -> Row:
+        row = self._open.get(second)
+        return row if row is not None else decode_row(self._packed[second])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(sorted((*self._packed, *self._open)))
+
+    def __len__(self) -> int:
+        return len(self._packed) + len(self._open)
+
+    def __contains__(self, second: object) -> bool:
+        return second in self._open or second in self._packed
+
+    def add(self, second: int, row: Row) -> None:
+        """Merge a row; it is copied."""
+        mine = self._open.get(second)
+        if mine is None:
+            packed = self._packed.pop(second, None)
+            mine = self._open[second] = Row() if packed is None else decode_row(packed)
+            if len(self._open) > 2 * KEPT_OPEN:
+                self._pack(second)
+        mine.add(row)
+        self.total.add(row)
+        self.revisions[second] = self.revisions.get(second, 0) + 1
+
+    def _pack(self, keep: int) -> None:
+        for second in sorted(self._open)[:-KEPT_OPEN]:
+            if second != keep:
+                self._packed[second] = encode_row(self._open.pop(second))
+
+
+class _Agent:
+    """What is known of one agent: which reports came."""
+
+    __slots__ = ("ahead", "finished", "gone", "in_flight", "next", "second")
+
+    def __init__(self) -> None:
+        self.next = 0
+        """All sequences below it have come."""
+        self.ahead: set[int] = set()
+        self.second = -1
+        self.in_flight: tuple[int, int] = (-1, 0)
+        """Sequence and calls in flight of the newest report."""
+        self.finished = False
+        self.gone = False
+
+
+class Results:
+    """The merged reports of one run."""
+
+    def __init__(self, run: str = "", members: Iterable[str] = ()) -> None:
+        self.run = run
+        self.meters: dict[str, dict[int, Meters]] = {}
+        """By agent and second of its clock."""
+        self.samples: list[Sample] = []
+        self.events: list[Event] = []
+        """What agents reported, in the order in which it came."""
+        self.ended: dict[int, dict[str, int]] = {}
+        """Outcomes of calls by the second in which they were counted, not begun: for live views."""
+        self.begun: dict[int, int] = {}
+        """Calls (attempts) begun, by second of the agents' clocks."""
+        self._series: dict[FlowKind, dict[str, Series]] = {"flow": {}, "scenario": {}}
+        self._agents: dict[str, _Agent] = {name: _Agent() for name in members}
+
+    # -- merging ---------------------------------------------------------------------------------
+
+    def add(self, report: Report) -> bool:
+        """Merge a report; False, and nothing happens, if it was merged before."""
+        agent = self._agents.get(report.agent)
+        if agent is None:
+            if len(self._agents) >= MAX_AGENTS:
+                return False
+            agent = self._agents[report.agent] = _Agent()
+        sequence = report.sequence
+        if sequence < agent.next or sequence in agent.ahead or sequence > agent.next + AHEAD:
+            return False
+        agent.ahead.add(sequence)
+        while agent.next in agent.ahead:
+            agent.ahead.remove(agent.next)
+            agent.next += 1
+        agent.finished |= report.last
+        agent.second = max(agent.second, report.second)
+        for (kind, name, second), row in report.rows.items():
+            series = self._series[kind]
+            found = series.get(name)
+            if found is None:
+                found = series[name] = Series()
+            found.add(second, row)
+        self.meters.setdefault(report.agent, {})[report.second] = report.meters
+        self._count_ended(agent, report)
+        self.samples += report.samples[: MAX_SAMPLES - len(self.samples)]
+        self.events += report.events[: MAX_EVENTS - len(self.events)]
+        return True
+
+    def join(self, agent: str) -> None:
+        """An agent takes part (again): from now on `closed` waits for it."""
+        self._agents.setdefault(agent, _Agent()).gone = False
+
+    def leave(self, agent: str) -> None:
+        """An agent is lost, or has been released: `closed` does not wait for it."""
+        self._agents.setdefault(agent, _Agent()).gone = True
+
+    def _count_ended(self, agent: _Agent, report: Report) -> None:
+        """How many calls ended in this second, and how many began."""
+        ended = self.ended.setdefault(report.second, {})
+        attempts = 0
+        for (kind, _, _), row in report.rows.items():
+            if kind == "flow":
+                attempts += row.attempts
+                for outcome, times in row.outcomes.items():
+                    ended[outcome] = ended.get(outcome, 0) + times
+                if row.dropped:
+                    ended["dropped"] = ended.get("dropped", 0) + row.dropped
+        before, in_flight = agent.in_flight
+        if report.sequence > before:
+            if report.sequence == before + 1:
+                begun = attempts + report.meters.in_flight - in_flight
+                self.begun[report.second] = self.begun.get(report.second, 0) + max(begun, 0)
+            agent.in_flight = (report.sequence, report.meters.in_flight)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    @property
+    def flows(self) -> tuple[str, ...]:
+        """Names of flows, sorted."""
+        return tuple(sorted(self._series["flow"]))
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """Names of scenarios, sorted."""
+        return tuple(sorted(self._series["scenario"]))
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Names of all members, also of those that are gone."""
+        return tuple(self._agents)
+
+    @property
+    def closed(self) -> int:
+        """The last second that all members have reported past; -1 before that. Members that have
+        finished or are gone are not waited for."""
+        waiting = [one.second for one in self._agents.values() if not (one.finished or one.gone)]
+        if waiting:
+            return min(waiting)
+        return max((one.second for one in self._agents.values()), default=-1)
+
+    @property
+    def finished(self) -> bool:
+        """Every member that is not gone has sent its last report, and nothing is missing."""
+        members = [one for one in self._agents.values() if not one.gone]
+        return bool(members) and all(one.finished and not one.ahead for one in members)
+
+    def gaps(self) -> list[Gap]:
+        """Reports that are missing although later ones came."""
+        found: list[Gap] = []
+        for name, agent in self._agents.items():
+            expected = agent.next
+            for sequence in sorted(agent.ahead):
+                if sequence > expected:
+                    found.append(Gap(name, expected, sequence - 1))
+                expected = sequence + 1
+        return found
+
+    def rows(self, kind: FlowKind, name: str) -> Mapping[int, Row]:
+        """The rows of a flow or scenario by second; empty if there is none of this name."""
+        return self._series[kind].get(name, _NONE)
+
+    def series(self, kind: FlowKind, name: str) -> Series:
+        """The same with sum and revisions."""
+        return self._series[kind].get(name, _NONE)
+
+    def total(
+        self,
+        kind: FlowKind = "flow",
+        names: Iterable[str] = (),
+        first: int | None = None,
+        last: int | None = None,
+    ) -> Row:
+        """Several rows in one.
+
+        Args:
+            kind: of flows or of scenarios.
+            names: which; none means all.
+            first: the first second; None is the beginning.
+            last: the last second, included.
+        """
+        found = Row()
+        for name in tuple(names) or self._series[kind]:
+            series = self._series[kind].get(name)
+            if series is None:
+                continue
+            if first is None and last is None:
+                found.add(series.total)
+                continue
+            for second in series:
+                if (first is None or second >= first) and (last is None or second <= last):
+                    found.add(series[second])
+        return found
+
+
+_NONE = Series()
