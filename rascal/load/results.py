@@ -107,7 +107,7 @@ class Results:
         """Outcomes of calls by the second in which they were counted, not begun: for live views."""
         self.begun: dict[int, int] = {}
         """Calls (attempts) begun, by second of the agents' clocks."""
-        self._series: dict[FlowKind, dict[str, Series]] = {"flow": {}, "scenario": {}}
+        self._series: dict[str, dict[str, Series]] = {"flow": {}, "scenario": {}}
         self._agents: dict[str, _Agent] = {name: _Agent() for name in members}
 
     # -- merging ---------------------------------------------------------------------------------
