@@ -262,6 +262,9 @@ class RunStore(Protocol):
         """Keep a new run (its plan as JSON, the files of its bundle, versions, seed, host, pid)
         and give its id, such as "17"."""
 
+    def begin(self, run: str, started: float) -> None:
+        """Say at which time of the day second 0 was."""
+
     def add(self, run: str, report: Report) -> bool:
         """Merge a report; False if this (agent, sequence) is already there."""
 
