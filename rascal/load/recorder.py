@@ -62,6 +62,9 @@ class Recorder:
         self.agent = agent
         self.in_flight = 0
         """Calls begun and not done."""
+        self.begun = 0
+        """Calls begun since the beginning, attempts of retries each."""
+        self._begun = 0
         self.sequence = 0
         """Of the next report."""
         self._start = start
@@ -108,6 +111,7 @@ class Recorder:
     def begin(self) -> None:
         """A call is under way."""
         self.in_flight += 1
+        self.begun += 1
 
     def done(self, call: Call) -> None:
         """Count a call that has its outcome. Once a call."""
@@ -256,7 +260,7 @@ class Recorder:
 
         Args:
             second: that has ended, of the agent's clock.
-            meters: how the agent was in it; the calls in flight are filled in here.
+            meters: how the agent was in it; `in_flight` and `begun` are filled in here.
             last: the agent has drained.
         """
         if last:
@@ -273,6 +277,7 @@ class Recorder:
             )
             self._unsaid = 0
         meters.in_flight = self.in_flight
+        meters.begun, self._begun = self.begun - self._begun, self.begun
         report = Report(
             run=self.run,
             agent=self.agent,

@@ -40,6 +40,8 @@ _MAGIC = b"RL"
 _KINDS: Sequence[FlowKind] = ("flow", "scenario")
 _COUNTERS = ("planned", "started", "dropped", "reduced", "attempts", "replies", "sent", "received")
 _MAPS = ("outcomes", "failures", "lanes")
+_METERS = ("in_flight", "users", "begun", "connections", "reused_lost")
+_SHARES = ("cpu", "busy", "lag", "gc")
 _SAME_SERVED, _SAME_EXPLICIT = 1, 2
 _WORDS = (*OUTCOMES, "treq", "other", "fast")
 """Keys of maps that are sent as a number; others as text. New ones go at the end."""
@@ -59,7 +61,7 @@ def encode(report: Report) -> bytes:
     put(out, report.sequence)
     put_signed(out, report.second)
     put(out, int(report.last))
-    _put_meters(out, report.meters)
+    put_meters(out, report.meters)
     names = {name: number for number, name in enumerate({key[1]: None for key in report.rows})}
     put(out, len(names))
     for name in names:
@@ -211,7 +213,7 @@ def _decode(data: bytes) -> Report:
     if abs(second) > MAX_SECOND or sequence > MAX_SECOND:
         raise ValueError("its second is out of range")
     report = Report(run=run, agent=agent, sequence=sequence, second=second, last=bool(last))
-    report.meters, at = _take_meters(data, at)
+    report.meters, at = take_meters(data, at)
     names: list[str] = []
     size, at = _take_size(data, at, MAX_ROWS)
     for _ in range(size):
@@ -234,10 +236,12 @@ def _decode(data: bytes) -> Report:
     return report
 
 
-def _put_meters(out: bytearray, meters: Meters) -> None:
-    for number in (meters.in_flight, meters.users, meters.connections, meters.reused_lost):
-        put_signed(out, number)
-    for share in (meters.cpu, meters.busy, meters.lag):
+def put_meters(out: bytearray, meters: Meters) -> None:
+    """Append meters."""
+    for name in _METERS:
+        put_signed(out, getattr(meters, name))
+    for name in _SHARES:
+        share = getattr(meters, name)
         put_signed(out, round(min(max(share, -1e6), 1e6) * _MICRO) if share == share else 0)
     put(out, len(meters.unsound))
     for reason in meters.unsound:
@@ -245,12 +249,17 @@ def _put_meters(out: bytearray, meters: Meters) -> None:
     out += meters.lateness.encode()
 
 
-def _take_meters(data: bytes, at: int) -> tuple[Meters, int]:
+def take_meters(data: bytes, at: int) -> tuple[Meters, int]:
+    """The meters at `at`, and where they end.
+
+    Raises:
+        ValueError: there are none.
+    """
     meters = Meters()
-    for name in ("in_flight", "users", "connections", "reused_lost"):
+    for name in _METERS:
         number, at = take_signed(data, at)
         setattr(meters, name, number)
-    for name in ("cpu", "busy", "lag"):
+    for name in _SHARES:
         number, at = take_signed(data, at)
         setattr(meters, name, number / _MICRO)
     size, at = _take_size(data, at, MAX_ITEMS)

@@ -11,11 +11,12 @@ says how many are still missing there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 import attrs
 
-from rascal.load.reports import decode_row, encode_row
+from rascal.load.reports import decode_row, encode_row, put_meters, take_meters
 from rascal.load.types import Event, FlowKind, Meters, Report, Row, Sample
 
 KEPT_OPEN = 120
@@ -25,6 +26,8 @@ MAX_EVENTS = 20_000
 MAX_AGENTS = 10_000
 AHEAD = 100_000
 """Sequences that may lie beyond a gap; more is no gap but another agent of the same name."""
+
+_T = TypeVar("_T")
 
 
 @attrs.frozen
@@ -36,19 +39,17 @@ class Gap:
     last: int
 
 
-class Series(Mapping[int, Row]):
-    """The rows of one flow by second, and their sum. To be read; `add` is for Results."""
+class Shelf(Mapping[int, _T]):
+    """Values by second: the last ones as they are, older ones as bytes. To be read."""
 
-    def __init__(self) -> None:
-        self.total = Row()
-        self.revisions: dict[int, int] = {}
-        """Goes up with every change of a second."""
-        self._open: dict[int, Row] = {}
+    def __init__(self, pack: Callable[[_T], bytes], unpack: Callable[[bytes], _T]) -> None:
+        self._pack, self._unpack = pack, unpack
+        self._open: dict[int, _T] = {}
         self._packed: dict[int, bytes] = {}
 
-    def __getitem__(self, second: int) -> Row:
-        row = self._open.get(second)
-        return row if row is not None else decode_row(self._packed[second])
+    def __getitem__(self, second: int) -> _T:
+        value = self._open.get(second)
+        return value if value is not None else self._unpack(self._packed[second])
 
     def __iter__(self) -> Iterator[int]:
         return iter(sorted((*self._packed, *self._open)))
@@ -59,36 +60,54 @@ class Series(Mapping[int, Row]):
     def __contains__(self, second: object) -> bool:
         return second in self._open or second in self._packed
 
+    def taken(self, second: int) -> _T | None:
+        """The value as it may be changed: it stays open for a while."""
+        value = self._open.get(second)
+        if value is None and second in self._packed:
+            value = self._unpack(self._packed.pop(second))
+            self.put(second, value)
+        return value
+
+    def put(self, second: int, value: _T) -> None:
+        """Set a value."""
+        self._packed.pop(second, None)
+        self._open[second] = value
+        if len(self._open) > 2 * KEPT_OPEN:
+            for old in sorted(self._open)[:-KEPT_OPEN]:
+                if old != second:
+                    self._packed[old] = self._pack(self._open.pop(old))
+
+
+class Series(Shelf[Row]):
+    """The rows of one flow by second, and their sum."""
+
+    def __init__(self) -> None:
+        super().__init__(encode_row, decode_row)
+        self.total = Row()
+        self.revisions: dict[int, int] = {}
+        """Goes up with every change of a second."""
+
     def add(self, second: int, row: Row) -> None:
         """Merge a row; it is copied."""
-        mine = self._open.get(second)
+        mine = self.taken(second)
         if mine is None:
-            packed = self._packed.pop(second, None)
-            mine = self._open[second] = Row() if packed is None else decode_row(packed)
-            if len(self._open) > 2 * KEPT_OPEN:
-                self._pack(second)
+            mine = Row()
+            self.put(second, mine)
         mine.add(row)
         self.total.add(row)
         self.revisions[second] = self.revisions.get(second, 0) + 1
-
-    def _pack(self, keep: int) -> None:
-        for second in sorted(self._open)[:-KEPT_OPEN]:
-            if second != keep:
-                self._packed[second] = encode_row(self._open.pop(second))
 
 
 class _Agent:
     """What is known of one agent: which reports came."""
 
-    __slots__ = ("ahead", "finished", "gone", "in_flight", "next", "second")
+    __slots__ = ("ahead", "finished", "gone", "next", "second")
 
     def __init__(self) -> None:
         self.next = 0
         """All sequences below it have come."""
         self.ahead: set[int] = set()
         self.second = -1
-        self.in_flight: tuple[int, int] = (-1, 0)
-        """Sequence and calls in flight of the newest report."""
         self.finished = False
         self.gone = False
 
@@ -98,7 +117,7 @@ class Results:
 
     def __init__(self, run: str = "", members: Iterable[str] = ()) -> None:
         self.run = run
-        self.meters: dict[str, dict[int, Meters]] = {}
+        self.meters: dict[str, Shelf[Meters]] = {}
         """By agent and second of its clock."""
         self.samples: list[Sample] = []
         self.events: list[Event] = []
@@ -134,8 +153,11 @@ class Results:
             if found is None:
                 found = series[name] = Series()
             found.add(second, row)
-        self.meters.setdefault(report.agent, {})[report.second] = report.meters
-        self._count_ended(agent, report)
+        meters = self.meters.get(report.agent)
+        if meters is None:
+            meters = self.meters[report.agent] = Shelf(_pack_meters, _unpack_meters)
+        meters.put(report.second, report.meters)
+        self._count_ended(report)
         self.samples += report.samples[: MAX_SAMPLES - len(self.samples)]
         self.events += report.events[: MAX_EVENTS - len(self.events)]
         return True
@@ -148,23 +170,17 @@ class Results:
         """An agent is lost, or has been released: `closed` does not wait for it."""
         self._agents.setdefault(agent, _Agent()).gone = True
 
-    def _count_ended(self, agent: _Agent, report: Report) -> None:
-        """How many calls ended in this second, and how many began."""
-        ended = self.ended.setdefault(report.second, {})
-        attempts = 0
+    def _count_ended(self, report: Report) -> None:
+        """How many calls began and ended in this second."""
+        second = report.second
+        self.begun[second] = self.begun.get(second, 0) + report.meters.begun
+        ended = self.ended.setdefault(second, {})
         for (kind, _, _), row in report.rows.items():
             if kind == "flow":
-                attempts += row.attempts
                 for outcome, times in row.outcomes.items():
                     ended[outcome] = ended.get(outcome, 0) + times
                 if row.dropped:
                     ended["dropped"] = ended.get("dropped", 0) + row.dropped
-        before, in_flight = agent.in_flight
-        if report.sequence > before:
-            if report.sequence == before + 1:
-                begun = attempts + report.meters.in_flight - in_flight
-                self.begun[report.second] = self.begun.get(report.second, 0) + max(begun, 0)
-            agent.in_flight = (report.sequence, report.meters.in_flight)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -244,6 +260,16 @@ class Results:
                 if (first is None or second >= first) and (last is None or second <= last):
                     found.add(series[second])
         return found
+
+
+def _pack_meters(meters: Meters) -> bytes:
+    out = bytearray()
+    put_meters(out, meters)
+    return bytes(out)
+
+
+def _unpack_meters(data: bytes) -> Meters:
+    return take_meters(data, 0)[0]
 
 
 _NONE = Series()

@@ -175,6 +175,8 @@ class Meters:
     """Share of the second that the reactor was not waiting."""
     lag: float = 0.0
     """The reactor's greatest lag, seconds."""
+    begun: int = 0
+    """Calls (attempts) begun in the second."""
     gc: float = 0.0
     """The longest pause of the garbage collector, seconds."""
     lateness: Histogram = attrs.Factory(Histogram)
