@@ -22,7 +22,6 @@ not sealed: both sides allow that only where Redis is on their own machine.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 from collections import deque
@@ -90,11 +89,6 @@ class Seal:
 def _bound(place: str, body: bytes) -> bytes:
     head = place.encode()
     return len(head).to_bytes(4, "big") + head + body
-
-
-def fingerprint(token: str) -> str:
-    """Names a token without giving it away."""
-    return hashlib.sha256(b"rascal token " + token.encode()).hexdigest()[:32] if token else ""
 
 
 @attrs.frozen
