@@ -22,7 +22,12 @@ F0 = WARM + BASE
 F1 = F0 + FAULT
 END = F1 + RECOVERY
 TIMEOUT = 10.0
-FLOWS = (("orders", frozenset({"db"}), 0.020), ("browse", frozenset(), 0.012), ("export", frozenset(), 0.030))  # fmt: skip
+NOTHING: frozenset[str] = frozenset()
+FLOWS = (
+    ("orders", frozenset({"db"}), 0.020),
+    ("browse", NOTHING, 0.012),
+    ("export", NOTHING, 0.030),
+)
 _SPREAD = [math.exp(0.5 * NormalDist().inv_cdf((i + 0.5) / 65536)) for i in range(65536)]
 
 
@@ -115,7 +120,8 @@ class World:
         if self.probe:
             phases["down"] = (END, END + DOWN)
             phases["back"] = (END + DOWN + RAMP, self.length)
-        fault = FaultRecord(name="db/fault", dependency="db", on=F0 + 0.01, off=F1 + 0.01, fired=fired)  # fmt: skip
+        on, off = F0 + 0.01, F1 + 0.01
+        fault = FaultRecord(name="db/fault", dependency="db", on=on, off=off, fired=fired)
         return Record(
             phases=phases,
             faults=(fault,),
