@@ -316,7 +316,7 @@ class Reader:
         """All of it, as the coordinator had it: its reports, merged again."""
         from rascal.load.results import Results
 
-        found = Results()
+        found = Results(self.run(run).id)
         for _, report in self.reports(run):
             found.add(report)
         return found
