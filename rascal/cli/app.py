@@ -31,6 +31,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "panic": "Stop everything: no fault anywhere, and none can be added.",
         "release": "Release the panic lever.",
     },
+    "Load": {
+        "load": "Offer load to a target: run, init, attach, stop, change.",
+        "agents": "List the agents that wait at a Redis.",
+    },
     "Set up": {
         "proxy": "Add, change, remove, enable, disable a proxy.",
         "check": "Read a proxies.ini and say what is wrong with it.",

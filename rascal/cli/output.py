@@ -97,7 +97,7 @@ def grid(
     if not rows:
         say(empty, err=True)
         return
-    for line in grid_lines(titles, rows, right=right, give=give, paint=paint, limit=_limit()):
+    for line in grid_lines(titles, rows, right=right, give=give, paint=paint, limit=limit()):
         say(line)
 
 
@@ -147,7 +147,7 @@ def _painted(
     return found
 
 
-def _limit() -> int | None:
+def limit() -> int | None:
     """Columns of the terminal; none where nobody looks, so that each row is one line."""
     if os.environ.get("COLUMNS") or sys.stdout.isatty():
         return width()
