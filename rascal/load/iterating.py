@@ -1,0 +1,202 @@
+"""One iteration of a scenario: started, bounded, ended with one outcome, never fatal.
+
+    coroutine ends                            served
+    RequestFailed                             its outcome
+    an assert                                 check_failed, with its text and line
+    any other exception of the user's code    check_failed, and an error event, once for each kind
+    deadline, or cancelled from outside       timeout
+
+A cancelled coroutine that goes on all the same (it caught CancelledError) is closed.
+"""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.python.failure import Failure
+
+from rascal.load.book import last_line
+from rascal.load.feeders import UsedUp
+from rascal.load.http.errors import RequestFailed
+from rascal.load.setting import do
+from rascal.load.types import SERVED
+from rascal.units import plain_text
+
+if TYPE_CHECKING:
+    from rascal.load.scenario import Scenario
+    from rascal.load.user import User
+
+Ended = tuple[str, str]
+_WELL: Ended = (SERVED, "")
+_FRAMES = 4
+_MAX_DETAIL = 300
+
+
+def iterate(scenario: Scenario, user: User) -> Deferred[Ended]:
+    """One iteration with set-up, deadline and an outcome; the Deferred never fails."""
+    return Iteration(scenario, user).start()
+
+
+def run(scenario: Scenario, user: User) -> Deferred[None]:
+    """One iteration and nothing else; fails as the user's code does."""
+    user.begin()
+    return _entered(scenario, user)[0]
+
+
+def _entered(scenario: Scenario, user: User) -> tuple[Deferred[Any], Any]:
+    """Begin; the Deferred and the coroutine, if the function is one."""
+    if user.ready or not user.world.book.user_hooks:
+        made = scenario.function(user)
+    else:
+        made = _first(scenario, user)
+    if isinstance(made, Coroutine):
+        return Deferred.fromCoroutine(made), made
+    if isinstance(made, Deferred):
+        return made, None
+    return succeed(None), None
+
+
+async def _first(scenario: Scenario, user: User) -> None:
+    """A user's set-ups, then its iteration."""
+    undo: list[Any] = []
+    user.undo = undo
+    for hook in user.world.book.user_hooks:
+        await do(hook, user, undo)
+    user.ready = True
+    made = scenario.function(user)
+    if made is not None:
+        await made
+
+
+class Iteration:
+    """One iteration under way."""
+
+    __slots__ = ("_coroutine", "_inner", "_late", "_outer", "_scenario", "_timer", "_user")
+
+    def __init__(self, scenario: Scenario, user: User) -> None:
+        self._scenario = scenario
+        self._user = user
+        self._late = ""
+        self._timer: Any = None
+        self._coroutine: Any = None
+        self._inner: Deferred[Any] | None = None
+        self._outer: Deferred[Ended] = Deferred(self._cancelled)
+
+    def start(self) -> Deferred[Ended]:
+        """Run the user's code up to its first wait."""
+        scenario, user = self._scenario, self._user
+        user.begin()
+        if scenario.deadline is not None:
+            self._timer = user.world.clock.callLater(scenario.deadline, self._over)
+        try:
+            inner, self._coroutine = _entered(scenario, user)
+        except BaseException:  # a plain function's own code
+            self._failed(Failure())
+            return self._outer
+        self._inner = inner
+        inner.addCallbacks(self._done, self._failed)
+        return self._outer
+
+    def _done(self, _: Any) -> None:
+        self._end(("timeout", self._late) if self._late else _WELL)
+
+    def _failed(self, failure: Failure) -> None:
+        if self._outer.called:
+            return  # given up already; what the code does with that is its own affair
+        if self._late:
+            self._end(("timeout", self._late))
+        else:
+            self._end(judge(self._scenario, self._user, failure))
+
+    def _end(self, ended: Ended) -> None:
+        if self._timer is not None:
+            if self._timer.active():
+                self._timer.cancel()
+            self._timer = None
+        if not self._outer.called:
+            self._outer.callback(ended)
+
+    def _over(self) -> None:
+        self._timer = None
+        deadline = plain_text("duration", self._scenario.deadline or 0.0)
+        self._give_up(f"not done within its deadline of {deadline}")
+
+    def _cancelled(self, _: Any) -> None:
+        self._give_up("cancelled")
+
+    def _give_up(self, why: str) -> None:
+        if self._outer.called:
+            return
+        self._late = why
+        coroutine = self._coroutine
+        if coroutine is not None and coroutine.cr_running:
+            # Cancelled by the user's own code, a few frames up: once it waits.
+            self._user.world.clock.callLater(0, self._give_up, why)
+            return
+        inner = self._inner
+        if inner is not None and not inner.called:
+            inner.cancel()
+            if coroutine is not None and not inner.called:
+                _close(coroutine)
+                inner.cancel()
+        self._end(("timeout", why))
+
+
+def _close(coroutine: Any) -> None:
+    try:
+        coroutine.close()
+    except BaseException:  # it caught even GeneratorExit; it is left to itself
+        return
+
+
+def judge(scenario: Scenario, user: User, failure: Failure) -> Ended:
+    """What an exception that ended an iteration means; tells the run of those that are news."""
+    error: BaseException = failure.value or RuntimeError("nothing was raised")
+    if isinstance(error, RequestFailed):
+        return error.outcome, error.detail
+    if isinstance(error, CancelledError):
+        return "timeout", "cancelled"
+    if isinstance(error, UsedUp) and error.feeder.order == "sequential":
+        return "check_failed", str(error)
+    book = user.world.book
+    found = last_line(error, book.modules.paths)
+    place = f"{found[0]}:{found[1]}" if found else str(scenario.place)
+    if isinstance(error, AssertionError):
+        return "check_failed", f"{place}: {_asserted(error, book.modules.paths)}"[:_MAX_DETAIL]
+    said = traceback.format_exception_only(type(error), error)[-1].strip()
+    text = f"{place}: {said} (in scenario '{scenario.name}')"
+    user.world.once(
+        f"{type(error).__name__} {place}",
+        "error",
+        text,
+        scenario=scenario.name,
+        traceback=_short(error, book.modules.paths),
+    )
+    return "check_failed", f"{place}: {said}"[:_MAX_DETAIL]
+
+
+def _asserted(error: AssertionError, paths: dict[str, str]) -> str:
+    """The assertion's text, or its source line if it has none."""
+    text = str(error).strip()
+    if text:
+        return text.splitlines()[0]
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if frame.f_code.co_filename in paths:
+            source = linecache.getline(frame.f_code.co_filename, line, frame.f_globals)
+            return source.strip() or "assert"
+    return "assert"
+
+
+def _short(error: BaseException, paths: dict[str, str]) -> list[str]:
+    """The book's own lines in a traceback, innermost last."""
+    lines = []
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        path = frame.f_code.co_filename
+        if path in paths:
+            source = linecache.getline(path, line, frame.f_globals).strip()
+            lines.append(f"{paths[path]}:{line} in {frame.f_code.co_name}: {source}")
+    return lines[-_FRAMES:]
