@@ -15,40 +15,25 @@ Draws are keyed: what arrival n does depends on the seed and n alone, not on who
 from __future__ import annotations
 
 import math
-from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from hashlib import blake2b
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from random import Random
 from typing import Protocol
 
-from rascal.errors import ConfigError, ConfigErrors, did_you_mean, listed
+from rascal.load.draws import started
 from rascal.load.plan import Spacing
 
 BLOCK = 256
-MOST_REPLAYED = 20_000_000
-"""Lines of an arrival log; more would need some hundred megabytes."""
-MOST_FINDINGS = 20
 MOST_MISSED = 100_000
 """Arrivals that are made up for after a change that came late."""
-_MASK = (1 << 64) - 1
-_GOLDEN = 0x9E3779B97F4A7C15
+_SCALE = 1.0 / (1 << 53)
 _SHARE_OF_GOLD = 0.6180339887498949
 
 
-def key_of(*parts: object) -> int:
-    """64 bits that stand for the parts, the same on every machine."""
-    text = "\x00".join(map(str, parts)).encode()
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
-
-
 def keyed(key: int, number: int) -> float:
-    """A draw from 0 to 1 for this number (splitmix64)."""
-    x = (key + (number + 1) * _GOLDEN) & _MASK
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
-    return ((x ^ (x >> 31)) >> 11) * 1.1102230246251565e-16
+    """A draw in [0, 1) for this number."""
+    return (started(key, number) >> 11) * _SCALE
 
 
 class Choice:
@@ -101,7 +86,7 @@ class Poisson:
             self._enter(block)
         if self._inner is None:
             begin, gamma = self._masses
-            draw = Random(self._key ^ (block * _GOLDEN & _MASK)).random
+            draw = Random(started(self._key, block)).random
             self._inner = sorted([begin + gamma * draw() for _ in range(BLOCK - 1)])
             self._inner.append(begin + gamma)
         return self._inner[place]
@@ -161,6 +146,12 @@ class Membership:
         self.since.append(second)
         self.members.append(tuple(members))
 
+    def copy(self) -> Membership:
+        """As it is now."""
+        made = Membership(())
+        made.since, made.members = [*self.since], [*self.members]
+        return made
+
     def at(self, t: float) -> tuple[int, ...]:
         """The members at `t`."""
         return self.members[bisect_right(self.since, t) - 1]
@@ -174,141 +165,6 @@ class Membership:
     def last(self) -> tuple[int, ...]:
         """The members after all changes that are known."""
         return self.members[-1]
-
-
-class Log:
-    """A recorded arrival log: times in order, and for each which scenario, if it says so."""
-
-    def __init__(self, times: array[float], kinds: array[int], names: tuple[str, ...]) -> None:
-        self.times = times
-        self.kinds = kinds
-        """Index into `names`, from 1; 0: not said."""
-        self.names = names
-
-    def scenario(self, number: int) -> str | None:
-        """What the log says that arrival `number` is."""
-        kind = self.kinds[number]
-        return self.names[kind - 1] if kind else None
-
-
-def read_log(data: bytes, path: str, scenarios: Sequence[str], ends: float = math.inf) -> Log:
-    """Read an arrival log: a line each with seconds since the start, and maybe a scenario's name.
-
-    Empty lines and lines that begin with # are skipped.
-
-    Raises:
-        ConfigErrors: the first findings, each with its line.
-    """
-    times, kinds = array("d"), array("H")
-    names = tuple(scenarios)
-    known = {name.encode(): index + 1 for index, name in enumerate(names)}
-    findings: list[ConfigError] = []
-    last = 0.0
-    for number, line in enumerate(data.splitlines(), 1):
-        parts = line.split(None, 1)
-        if not parts or parts[0].startswith(b"#"):
-            continue
-        problem = ""
-        kind = 0
-        try:
-            time = float(parts[0])
-        except ValueError:
-            time = math.nan
-        if not 0 <= time < math.inf:
-            problem = (
-                f"'{_shown(parts[0])}' is not a time: write seconds since the start of the "
-                "run, such as 12.5, then maybe a blank and a scenario"
-            )
-        elif time < last:
-            problem = (
-                f"{time:.15g} comes after {last:.15g}: the lines must be in order (sort -n does it)"
-            )
-        elif time >= ends:
-            problem = (
-                f"{time:.15g} is not before the hard end of the run at {ends:.15g} seconds: "
-                "times are seconds since the start of the run"
-            )
-        elif len(times) == MOST_REPLAYED:
-            problem = f"the log has more than {MOST_REPLAYED:,} arrivals"
-        elif len(parts) > 1:
-            name = parts[1].strip()
-            kind = known.get(name, 0)
-            if not kind:
-                shown = _shown(name)
-                problem = (
-                    f"'{shown}' is not a scenario that the log drives; scenarios: {listed(names)}."
-                    f"{did_you_mean(shown, names)}"
-                )
-        if problem:
-            findings.append(ConfigError(problem, path=path, line=number))
-            if len(findings) == MOST_FINDINGS or len(times) == MOST_REPLAYED:
-                break
-            continue
-        last = time
-        times.append(time)
-        kinds.append(kind)
-    if not findings and not times:
-        findings.append(ConfigError("the arrival log is empty", path=path))
-    if findings:
-        raise ConfigErrors(findings)
-    return Log(times, kinds, names)
-
-
-def _shown(text: bytes) -> str:
-    return text[:40].decode("utf-8", "backslashreplace")
-
-
-class Replay:
-    """A log as masses and as the schedule that goes with them: the mass is the time itself."""
-
-    users = False
-
-    def __init__(self, log: Log, ends: float = math.inf) -> None:
-        self.log = log
-        self._times = log.times
-        self.ends = min(ends, math.nextafter(log.times[-1], math.inf))
-        self.total = self.ends
-
-    def mass(self, number: float) -> float:
-        """Time is mass here."""
-        return number
-
-    def at(self, mass: float) -> float:
-        """When `mass` is reached: then."""
-        return mass if mass < self.total else math.inf
-
-    def planned(self, second: int) -> float:
-        """How many arrivals fall into this second."""
-        times = self._times
-        last = min(float(second + 1), self.ends)
-        return float(max(0, bisect_left(times, last) - bisect_left(times, float(second))))
-
-    def level(self, t: float) -> float:
-        """Arrivals within the second of `t`."""
-        return self.planned(math.floor(t)) if 0 <= t < self.ends else 0.0
-
-    before = level
-
-    def until(self, second: float) -> Replay:
-        """The same, over at `second`."""
-        return Replay(self.log, min(self.ends, second))
-
-
-class Recorded:
-    """The masses of a log, by number."""
-
-    __slots__ = ("_times",)
-
-    def __init__(self, log: Log) -> None:
-        self._times = log.times
-
-    def mass(self, number: int) -> float:
-        """Of arrival `number`; infinity behind the last."""
-        return self._times[number] if number < len(self._times) else math.inf
-
-    def first(self, mass: float) -> int:
-        """The number of the first arrival at or after `mass`."""
-        return bisect_left(self._times, mass)
 
 
 class Masses(Protocol):
@@ -398,33 +254,31 @@ class Arrivals:
                 break
         return number, math.inf
 
-    def reshare(self, members: Sequence[int], second: float, fresh: Masses) -> int:
-        """From `second` on the numbers belong to other members.
+    def reshare(self, before: Membership, second: float, fresh: Callable[[], Masses]) -> int:
+        """The membership has changed from `second` on; `before` is what it was.
 
-        If that is past already, what was due since then and has become ours is still to be done,
-        late; `fresh` is a second set of masses to look back with.
+        If `second` is past already, what was due since then and has become ours is still to be
+        done, late; `fresh` gives a second set of masses to look back with.
 
         Returns:
             How many arrivals are late for that reason.
         """
-        before = Membership(())
-        before.since, before.members = [*self.membership.since], [*self.membership.members]
         bounds = self._bounds
-        self.membership.change(members, second)
         self.refresh()
-        mass = self.schedule.mass(second)
+        begin = self.schedule.mass(second)
+        if not self._from or self.masses.mass(self._from - 1) < begin:
+            return 0
+        masses = fresh()
+        number = masses.first(begin)
         found: list[tuple[float, int]] = []
-        if self._from and self.masses.mass(self._from) > mass:
-            number = fresh.first(mass)
-            while number < self._from and len(found) < MOST_MISSED:
-                number, mass = self._find(fresh, number)
-                if number >= self._from or mass == math.inf:
-                    break
-                had = before.members[bisect_right(bounds, mass)]
-                if not had or had[number % len(had)] != self.index:
-                    found.append((self.schedule.at(mass), number))
-                number += 1
-        if found:
-            self._missed = sorted({*found, *self._missed}, reverse=True)
-            self._next()
+        while len(found) < MOST_MISSED:
+            number, mass = self._find(masses, number)
+            if number >= self._from or mass == math.inf:
+                break
+            had = before.members[bisect_right(bounds, mass)]
+            if not had or had[number % len(had)] != self.index:
+                found.append((self.schedule.at(mass), number))
+            number += 1
+        self._missed = sorted({*found, *self._missed}, reverse=True)
+        self._next()
         return len(found)

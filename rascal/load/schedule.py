@@ -19,17 +19,21 @@ from rascal.language import Quantity, Range, Stretch
 MOST_STEPS = 10_000
 """More than that in one stretch are a ramp."""
 _NEWTON = 60
+_WHOLE = 1e-6
+"""A level is a whole number if it is as near."""
+_AHEAD = 1e-3
 _ZERO = Fraction(0)
 
 
 class Line:
     """The level goes straight from `low` to `high` (down as well)."""
 
-    __slots__ = ("a", "b", "high", "lasts", "low", "slope", "span")
+    __slots__ = ("a", "b", "high", "lasts", "low", "slope", "span", "top")
 
     def __init__(self, low: Fraction, high: Fraction, lasts: Fraction | None) -> None:
         self.low, self.high, self.lasts = low, high, lasts
         self.a, self.b = float(low), float(high)
+        self.top = max(self.a, self.b)
         self.span = math.inf if lasts is None else float(lasts)
         self.slope = 0.0 if lasts is None else float((high - low) / lasts)
 
@@ -67,12 +71,13 @@ class Line:
 class Wave:
     """The level swings as a cosine between `low` and `high`; it begins at `low`."""
 
-    __slots__ = ("every", "half", "high", "lasts", "low", "middle", "period", "span", "turn")
+    __slots__ = ("every", "half", "high", "lasts", "low", "middle", "period", "span", "top", "turn")
 
     def __init__(self, low: Fraction, high: Fraction, lasts: Fraction, every: Fraction) -> None:
         self.low, self.high, self.lasts, self.every = low, high, lasts, every
         self.span, self.period = float(lasts), float(every)
         self.middle, self.half = float(low + high) / 2, float(high - low) / 2
+        self.top = float(high)
         self.turn = 2 * math.pi / self.period
 
     def level(self, x: float) -> float:
@@ -81,7 +86,7 @@ class Wave:
 
     def mass(self, x: Fraction) -> Fraction:
         """The integral of the first `x` seconds."""
-        whole, rest = divmod(x, self.every)
+        rest = x % self.every
         even = (self.low + self.high) / 2 * x
         swing = self.half / self.turn * math.sin(self.turn * float(rest)) if rest else 0.0
         return even - Fraction(swing) if swing else even
@@ -143,7 +148,7 @@ class Schedule:
     """
 
     def __init__(
-        self, profile: Sequence[Stretch], begins: Fraction | int = 0, level: Fraction = _ZERO
+        self, profile: Sequence[Stretch], begins: float = 0, level: Fraction = _ZERO
     ) -> None:
         self.users = counts_users(profile)
         self._pieces: list[Piece] = []
@@ -251,8 +256,17 @@ class Schedule:
     # ---- whole users
 
     def count(self, t: float) -> int:
-        """How many users live at `t`: user number n does while the level is above n."""
-        return math.ceil(self.level(t) - 1e-9)
+        """How many users live from `t` on: user number n does while the level is above n."""
+        if t < 0 or t >= self.ends or not self._pieces:
+            return 0
+        index = bisect_right(self._at, t) - 1
+        piece, x = self._pieces[index], t - self._at[index]
+        level = piece.level(x)
+        near = round(level)
+        if abs(level - near) > _WHOLE:
+            return math.ceil(level)
+        ahead = piece.level(min(x + _AHEAD, (x + piece.span) / 2))
+        return min(near + (ahead > level), math.ceil(piece.top - _WHOLE))
 
     def changes(self, t: float) -> float:
         """The next time after `t` at which the number of users may differ."""
@@ -264,7 +278,7 @@ class Schedule:
         x = max(0.0, t - start)
         level = piece.level(x)
         near = round(level)
-        around = (near - 1, near, near + 1) if abs(level - near) < 1e-6 else ()
+        around = (near - 1, near, near + 1) if abs(level - near) < _WHOLE else ()
         levels = around or (math.floor(level), math.ceil(level))
         found = min(piece.reaches(x + 1e-9, float(n)) for n in levels)
         return min(start + found, last)
@@ -307,7 +321,8 @@ def pieces(profile: Sequence[Stretch], level: Fraction = _ZERO) -> Iterator[Piec
                 yield Line((low + high) / 2, (low + high) / 2, lasts)
                 level = (low + high) / 2
             case "wave":
-                assert lasts is not None and stretch.every is not None
+                assert lasts is not None
+                assert stretch.every is not None
                 wave = Wave(low, high, lasts, stretch.every.value)
                 yield wave
                 level = Fraction(wave.level(wave.span))

@@ -1,0 +1,413 @@
+"""One agent's load in one run: begins what is due, counts it, reports once a second, drains, ends.
+
+One tick loop for all shares: do what is due, then sleep until the next is, for at least a
+millisecond. A tick takes ten milliseconds at most, so that replies and the report of the second
+get their turn however far behind the arrivals are; an arrival that starts late keeps its intended
+start, and how late it was is metered.
+
+    waiting ── second 0 ──> running ── nothing more begins ──> draining ── all ended ──> ended
+                              profiles over, stop(), hard ends         or plan.timeout later:
+                                                                       what is open is cancelled
+
+Seconds are kept by this process's clock from second 0 on. The clock is handed in; everything here
+works on a Clock as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from rascal.load.arrivals import Membership
+from rascal.load.drivers import ClosedDriver, Living, OpenDriver, driver_of, part
+from rascal.load.plan import Plan, Share
+from rascal.load.types import Report
+from rascal.load.watch import Watch
+
+log = Logger()
+
+TICK = 0.001
+"""Least sleep of the tick loop, seconds: timers of the reactor are whole milliseconds."""
+TURN = 0.01
+"""At most so long within one tick."""
+DRAINING = 0.01
+"""How often to look whether the last calls have ended."""
+GRACE = 1.0
+"""What was cancelled may take so long to end."""
+GRAIN = 1 << 20
+"""Second 0 is a whole multiple of 1/GRAIN, so that second 0 plus a whole second is exact."""
+
+
+class Iteration:
+    """An iteration under way."""
+
+    __slots__ = ("deferred", "driver", "flow", "intended", "living", "started", "user")
+
+    def __init__(
+        self,
+        driver: OpenDriver | ClosedDriver,
+        flow: Any,
+        intended: float,
+        started: float,
+        user: Any,
+        living: Living | None,
+    ) -> None:
+        self.driver = driver
+        self.flow = flow
+        self.intended = intended
+        self.started = started
+        self.user = user
+        self.living = living
+        self.deferred: Deferred[Any] | None = None
+
+
+class Engine:
+    """Runs the shares of a plan, as far as they are this agent's.
+
+    Args:
+        world: users, scenarios, recorder and client of this process and run.
+        plan: of the run.
+        clock: the reactor, or a Clock.
+        emit: gets the report of every second.
+        index: this agent's number in the run.
+        members: the numbers of all agents that share the run.
+
+    Raises:
+        ConfigErrors: an arrival log is missing or cannot be read.
+    """
+
+    def __init__(
+        self,
+        world: Any,
+        plan: Plan,
+        *,
+        clock: Any,
+        emit: Callable[[Report], None],
+        index: int = 0,
+        members: Sequence[int] = (0,),
+    ) -> None:
+        self.world = world
+        self.plan = plan
+        self.scenarios = world.book.scenarios
+        self.index = index
+        self.width = len(plan.shares)
+        """Drivers at the start: users' numbers are spread over them."""
+        self.ending = False
+        """Nothing more begins."""
+        self._clock = clock
+        self._seconds: Callable[[], float] = getattr(world, "now", None) or clock.seconds
+        self._emit = emit
+        self._recorder = world.recorder
+        self._flows = {name: world.recorder.scenario(name) for name in self.scenarios}
+        self._membership = Membership(members)
+        self._lane = 0
+        self._drivers: list[OpenDriver | ClosedDriver] = []
+        self._current: list[OpenDriver | ClosedDriver] = []
+        """By share."""
+        for share in plan.shares:
+            self._current.append(self._driver(share, 0.0))
+        self._most_requests = part(plan.max_requests, members, index)
+        self._base = 0.0
+        self._running: dict[Iteration, None] = {}
+        self._leaving: dict[Deferred[None], None] = {}
+        self._timer: Any = None
+        self._reporter: Any = None
+        self._second = 0
+        self._cancelled = False
+        self._over_at = math.inf
+        """When draining is over at the latest."""
+        self._done: Deferred[None] | None = None
+        self._opened = self._resent = 0
+        self._watch = Watch(clock, deadline=self._least_deadline(), seconds=self._seconds)
+        world.exhausted = self._exhausted
+
+    def _driver(self, share: Share, begins: float) -> OpenDriver | ClosedDriver:
+        driver = driver_of(self, share, self._lane, self._membership, begins)
+        self._lane += 1
+        self._drivers.append(driver)
+        return driver
+
+    def _least_deadline(self) -> float:
+        names = {name for share in self.plan.shares for name in share.scenarios}
+        found = [self.scenarios[name].deadline for name in names]
+        return min((one for one in found if one), default=0.0)
+
+    # ---- from outside
+
+    def start(self, at: float) -> Deferred[None]:
+        """Begin: `at` is second 0 on the reactor's clock.
+
+        Returns:
+            A Deferred that fires when the last report was emitted.
+        """
+        assert self._done is None
+        self._base = round(at * GRAIN) / GRAIN
+        self._recorder.start = self._base
+        self._opened, self._resent = self._counters()
+        self._done = Deferred()
+        self._watch.start()
+        self._plan_report()
+        self.wake()
+        return self._done
+
+    def change(self, shares: Sequence[Share], second: float) -> None:
+        """From `second` on other profiles; shares are told apart by their place.
+
+        A ramp to one level begins at the present level. A share that is as it was goes on
+        untouched; one of another kind (rates, users, a log) ends, and another begins.
+        """
+        if self.ending:
+            self.say("note", f"too late to change the load from second {second:g} on")
+            return
+        for place in range(max(len(shares), len(self._current))):
+            driver = self._current[place] if place < len(self._current) else None
+            share = shares[place] if place < len(shares) else None
+            if driver is not None and share == driver.latest:
+                continue
+            if driver is not None and share is not None and driver.continues(share):
+                driver.change(share, second)
+                continue
+            if driver is not None:
+                driver.until(second)
+            if share is None:
+                continue
+            made = self._driver(share, second)
+            if place < len(self._current):
+                self._current[place] = made
+            else:
+                self._current.append(made)
+        self.wake()
+
+    def reshare(self, members: Sequence[int], second: float) -> None:
+        """From `second` on arrivals and users belong to these agents."""
+        before = self._membership.copy()
+        left = max(0, self._most_requests - self._begun())
+        self._membership.change(members, second)
+        if self.index in members and self.index in before.last:
+            share = left * max(1, len(before.last)) // len(members)
+            self._most_requests = self._begun() + max(1, share)
+        elif self.index in members:
+            self._most_requests = part(self.plan.max_requests, members, self.index)
+        late = sum(driver.reshare(before, second) for driver in self._drivers)
+        behind = self.now() - second
+        if behind > 0:
+            self.say(
+                "note",
+                f"new members came {behind:.1f} s late; {late} arrivals are made up for",
+                late=late,
+            )
+        self.wake()
+
+    def stop(self, now: bool = False) -> None:
+        """Begin nothing more; with `now` cancel what is under way."""
+        if self._done is None:
+            return
+        if self.now() < 0:
+            self._end(0.0)
+        elif not self.ending:
+            for driver in self._drivers:
+                driver.until(self.now())
+        if now:
+            self._over_at = min(self._over_at, self.now())
+        self.wake()
+
+    # ---- what drivers call
+
+    def now(self) -> float:
+        """Seconds of the run."""
+        return self._seconds() - self._base
+
+    def late(self, due: float) -> None:
+        """Something that was waiting for `due` begins now."""
+        self._watch.lateness.record(int((self._seconds() - self._base - due) * 1e6))
+
+    def begin(
+        self,
+        driver: OpenDriver | ClosedDriver,
+        name: str,
+        number: int,
+        due: float,
+        living: Living | None = None,
+    ) -> None:
+        """Begin an iteration: of a user who lives, or of a fresh one."""
+        started = self._seconds()
+        intended = self._base + due
+        flow = self._flows[name]
+        self._recorder.planned(flow, intended)
+        if living is None:
+            self._watch.lateness.record(int((started - intended) * 1e6))
+            user = self.world.user(number, name)
+        else:
+            user = living.user
+        run = Iteration(driver, flow, intended, started, user, living)
+        self._running[run] = None
+        user.due = intended
+        run.deferred = self.scenarios[name].iterate(user)
+        run.deferred.addCallback(self._iterated, run)
+
+    def _iterated(self, found: tuple[str, str], run: Iteration) -> None:
+        if run not in self._running:
+            return  # given up
+        del self._running[run]
+        ended = self._seconds()
+        outcome, detail = found
+        self._recorder.iteration(run.flow, run.intended, run.started, ended, outcome, detail)
+        run.driver.ended(run, ended - self._base)
+        if run.living is None:
+            self.leave(run.user)
+        if self.ending:
+            self.wake()
+
+    def drop(self, name: str, due: float) -> None:
+        """An iteration cannot begin."""
+        flow, intended = self._flows[name], self._base + due
+        self._recorder.planned(flow, intended)
+        self._recorder.dropped(flow, intended)
+
+    def leave(self, user: Any) -> None:
+        """A user goes."""
+        leaving = user.leave()
+        if leaving is not None:
+            self._leaving[leaving] = None
+            leaving.addErrback(lambda why: log.failure("a user's tear-down failed", why))
+            leaving.addCallback(lambda _: self._leaving.pop(leaving, None))
+
+    def say(self, kind: str, text: str, **data: Any) -> None:
+        """Put something on the run's timeline."""
+        self._recorder.event(kind, text, **data)
+
+    def wake(self) -> None:
+        """Look at once what is due."""
+        if self._done is None:
+            return
+        if self._timer is None:
+            self._timer = self._clock.callLater(0, self._tick)
+        else:
+            self._timer.reset(0)
+
+    # ---- the loop
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self.now()
+        if now < 0 and not self.ending:
+            self._timer = self._clock.callLater(-now, self._tick)
+            return
+        for driver in self._drivers:
+            if driver.due <= now:
+                driver.fire(now, now + TURN)
+        if self.ending:
+            self._drain(now)
+            return
+        due = min((driver.due for driver in self._drivers), default=math.inf)
+        ends = max((driver.ends for driver in self._drivers), default=0.0)
+        if self._begun() >= self._most_requests:
+            self.say("limit", f"the hard end of {self.plan.max_requests:,} requests is reached")
+            self._end(now)
+        elif now >= self.plan.max_time:
+            self.say("limit", f"the hard end after {self.plan.max_time:g} seconds is reached")
+            self._end(now)
+        elif due > now >= ends:
+            self._end(now)
+        else:
+            self._sleep(min(due, self.plan.max_time, ends if ends > now else math.inf))
+
+    def _sleep(self, until: float) -> None:
+        if self._timer is None and until < math.inf:
+            now = self.now()
+            late = until <= now  # more is due than one turn could do
+            self._timer = self._clock.callLater(0 if late else max(TICK, until - now), self._tick)
+
+    def _begun(self) -> int:
+        return getattr(self._recorder, "begun", 0)
+
+    def _exhausted(self, text: str) -> None:
+        self.stop()
+
+    def _end(self, now: float) -> None:
+        """Nothing more begins; wait for what is under way."""
+        for driver in self._drivers:
+            driver.until(now)
+        self.ending = True
+        self._over_at = min(self._over_at, now + self.plan.timeout)
+        self.wake()
+
+    def _drain(self, now: float) -> None:
+        open_ = bool(self._running or self._leaving or self._recorder.in_flight > 0)
+        if not open_ or now >= self._over_at + (GRACE if self._cancelled else 0.0):
+            if open_ and not self._cancelled:
+                self._cancel()
+                self.wake()
+                return
+            self._finish()
+        else:
+            self._timer = self._timer or self._clock.callLater(DRAINING, self._tick)
+
+    def _cancel(self) -> None:
+        self._cancelled = True
+        for run in list(self._running):
+            if run.deferred is not None:
+                run.deferred.cancel()
+        for leaving in list(self._leaving):
+            leaving.cancel()
+
+    def _finish(self) -> None:
+        """The last report."""
+        for run in list(self._running):
+            self._recorder.iteration(
+                run.flow, run.intended, run.started, self._seconds(), "timeout", "never ended"
+            )
+        self._running.clear()
+        self._watch_out()
+
+    def _watch_out(self) -> None:
+        for timer in (self._timer, self._reporter):
+            if timer is not None and timer.active():
+                timer.cancel()
+        self._timer = self._reporter = None
+        while self.now() >= self._second + 1:
+            self._report()
+        self._report(last=True)
+        self._watch.stop()
+        done, self._done = self._done, None
+        assert done is not None
+        done.callback(None)
+
+    # ---- reports
+
+    def _plan_report(self) -> None:
+        delay = self._base + self._second + 1 - self._seconds()
+        self._reporter = self._clock.callLater(max(0.0, delay), self._on_second)
+
+    def _on_second(self) -> None:
+        while self.now() >= self._second + 1:
+            self._report()
+        self._plan_report()
+
+    def _counters(self) -> tuple[int, int]:
+        client = self.world.client
+        return getattr(client, "opened", 0), getattr(client, "resent", 0)
+
+    def _users(self) -> int:
+        living = sum(one.users for one in self._drivers if isinstance(one, ClosedDriver))
+        return living + sum(1 for run in self._running if run.living is None)
+
+    def _report(self, last: bool = False) -> None:
+        opened, resent = self._counters()
+        meters = self._watch.meters(
+            0.0 if last else self.now() - self._second - 1,
+            users=self._users(),
+            connections=opened - self._opened,
+            reused_lost=resent - self._resent,
+        )
+        self._opened, self._resent = opened, resent
+        report = self._recorder.report(self._second, meters, last)
+        self._second += 1
+        try:
+            self._emit(report)
+        except Exception:
+            log.failure("the report of second {second} got lost", second=report.second)
