@@ -182,18 +182,18 @@ class _Planner(LoadWishes):
             self.wrong(problem, "target")
 
 
-def with_profiles(plan: Plan, profiles: Mapping[str, str]) -> tuple[Share, ...]:
-    """The plan's shares with other profiles; "" names the only share. Raises ConfigErrors."""
-    shares = list(plan.shares)
+def with_profiles(shares: Sequence[Share], profiles: Mapping[str, str]) -> tuple[Share, ...]:
+    """The shares with other profiles; "" names the only share. Raises ConfigErrors."""
+    changed = list(shares)
     findings = []
     for name, text in profiles.items():
         places = [
             index
-            for index, share in enumerate(shares)
-            if name in share.scenarios or (not name and len(shares) == 1)
+            for index, share in enumerate(changed)
+            if name in share.scenarios or (not name and len(changed) == 1)
         ]
         if not places:
-            known = ", ".join(one for share in shares for one in share.scenarios)
+            known = ", ".join(one for share in changed for one in share.scenarios)
             findings.append(
                 ConfigError(
                     f"whose profile? write its scenario's name; scenarios: {known}"
@@ -207,7 +207,7 @@ def with_profiles(plan: Plan, profiles: Mapping[str, str]) -> tuple[Share, ...]:
         except LanguageError as error:
             findings.append(error)
             continue
-        shares[places[0]] = attrs.evolve(shares[places[0]], profile=profile, replay="")
+        changed[places[0]] = attrs.evolve(changed[places[0]], profile=profile, replay="")
     if findings:
         raise ConfigErrors(findings)
-    return tuple(shares)
+    return tuple(changed)

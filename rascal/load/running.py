@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Outcome = Literal["completed", "stopped", "aborted", "interrupted", "failed"]
 """How a run ended: as planned; by a stop rule; agents or the policy; asked to; an error."""
+State = Literal["starting", "running", "draining", "ended"]
 
 
 @attrs.define(kw_only=True)
@@ -46,11 +47,13 @@ class Snapshot:
     """The last second that all agents have reported past."""
     results: Results
     """Live: read it, do not keep it."""
-    state: Literal["starting", "running", "draining", "ended"] = "running"
+    state: State = "running"
     agents: Mapping[str, AgentInfo] = attrs.Factory(dict)
     lost: tuple[str, ...] = ()
     planned: float = 0.0
-    """Arrivals a second (or users) that the profile asks for now."""
+    """Arrivals a second that the profiles ask for now."""
+    users: float = 0.0
+    """Users that the profiles ask for now."""
     ends: float | None = None
     """Seconds after the start at which the last profile ends."""
 
@@ -89,7 +92,6 @@ def run_load(
     store: RunStore | None = None,
     listener: Listener | None = None,
     about: Mapping[str, Any] | None = None,
-    check_target: bool = True,
 ) -> Deferred[Finished]:
     """Run a plan.
 
@@ -97,15 +99,31 @@ def run_load(
         reactor: the reactor; also the clock.
         plan: what to do.
         files: the bundle: the scenario file and its data files, by name.
-        link: the agents; None is one engine in this process.
+        link: the agents; None is one engine in this process (rascal.load.local.LocalLink, which
+            has options of its own).
         agents: how many agents are wanted; 0 is all that are there.
         store: where the run is kept; None keeps it in memory only.
         listener: who watches.
         about: more for the store: labels, command line …
-        check_target: connect to the target before load starts.
 
-    The Deferred fails with ConfigErrors (a plan, scenario or target that cannot be: exit 2) or
-    another LoadError before load starts. After that it gives a Finished whatever happens;
-    cancelling it stops the run (drain), cancelling again stops it at once.
+    The Deferred fails before load starts with an error that is one line for the user (exit 2):
+    ConfigErrors (plan or scenario), TargetError, CoordinationError, another LoadError (a set-up),
+    or what the store raises. After that it gives a Finished whatever happens. Cancelling it
+    stops the run (drain), cancelling again stops it at once.
     """
-    raise NotImplementedError
+    from twisted.internet.defer import Deferred
+
+    from rascal.load.coordinator import Coordinator
+    from rascal.load.local import LocalLink
+
+    coordinator = Coordinator(
+        plan,
+        files,
+        link if link is not None else LocalLink(reactor),
+        store,
+        clock=reactor,
+        listener=listener,
+        agents=agents,
+        about=about,
+    )
+    return Deferred.fromCoroutine(coordinator.run())
