@@ -143,7 +143,7 @@ class Recorder:
             return
         ended = call.ended
         # Histogram.record, twice, written out. Counts follow from the buckets in `_close`.
-        value = int((ended - intended) * 1e6)
+        value = int((ended - intended) * 1e6 + 0.5)
         if value < 0:
             value = 0
         shift = value.bit_length() - 8
@@ -157,7 +157,7 @@ class Recorder:
             corrected.high = value
         started = call.started
         if started != intended:
-            value = int((ended - started) * 1e6)
+            value = int((ended - started) * 1e6 + 0.5)
             if value < 0:
                 value = 0
             shift = value.bit_length() - 8
@@ -183,7 +183,7 @@ class Recorder:
             if name == SERVED and reduced:
                 row.reduced += times
             for histogram, since in _histograms(row, name, call):
-                histogram.record(int((call.ended - since) * 1e6), times)
+                histogram.record(_micro(call.ended - since), times)
 
     def reduce(self, call: Call) -> None:
         """Mark a call as reduced service, also after it was recorded."""
@@ -232,11 +232,11 @@ class Recorder:
         row.outcomes[outcome] = row.outcomes.get(outcome, 0) + 1
         row.attempts += 1
         if outcome == SERVED:
-            row.served.record(int((ended - intended) * 1e6))
-            row.served_actual.record(int((ended - started) * 1e6))
+            row.served.record(_micro(ended - intended))
+            row.served_actual.record(_micro(ended - started))
         elif outcome in EXPLICIT:
-            row.explicit.record(int((ended - intended) * 1e6))
-            row.explicit_actual.record(int((ended - started) * 1e6))
+            row.explicit.record(_micro(ended - intended))
+            row.explicit_actual.record(_micro(ended - started))
 
     def sample(
         self, call: Call, method: str, url: str, request: bytes = b"", reply: bytes = b""
@@ -303,6 +303,10 @@ class Recorder:
         second = int(intended - self._start)
         row = flow.row
         return row if row is not None and second == flow.second else _row_of(flow, second)
+
+
+def _micro(seconds: float) -> int:
+    return int(seconds * 1e6 + 0.5)
 
 
 def _row_of(flow: Flow, second: int) -> Row:

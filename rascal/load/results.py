@@ -117,6 +117,10 @@ class Results:
 
     def __init__(self, run: str = "", members: Iterable[str] = ()) -> None:
         self.run = run
+        self.deadlines: dict[str, float] = {}
+        """Of flows, seconds, as far as somebody has given them."""
+        self.timeout = 30.0
+        """The client's, seconds; whoever knows the plan sets both."""
         self.meters: dict[str, Shelf[Meters]] = {}
         """By agent and second of its clock."""
         self.samples: list[Sample] = []

@@ -1,0 +1,167 @@
+"""Stop rules: when a live run has to end.
+
+A call is counted once it has ended, in the second of its intended start, so what is known of a
+second grows for up to a time-out. Two mistakes lie there. The quick failures of a second are known
+before its slow successes, and a healthy run would be stopped; a system that hangs shows nothing at
+all until the time-outs come. So calls that are still open count as the better case: a share of
+failures is taken over them too, a rate as if they came out well. Everything else waits until nearly
+all calls of a second are known, which is after one time-out at the latest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from rascal.language import Objective
+from rascal.load.gauges import METERED, RATES, Cell, Gauge, Group, groups, holds, seconds_of
+from rascal.load.types import Row
+
+if TYPE_CHECKING:
+    from rascal.load.results import Results
+
+SETTLED = 0.05
+"""A second is settled if at most this share of its calls is open."""
+LONGEST = 600
+"""Seconds that are looked back at most, besides the time-out."""
+LEAST = 2
+"""Seconds with calls that a rule of several seconds needs: one call is no trend."""
+
+
+@attrs.define
+class _Watched:
+    """A rule for one group of flows, and what it found so far."""
+
+    rule: Objective
+    group: Group
+    cells: dict[int, tuple[int, Cell]] = attrs.Factory(dict)
+    """By second: the revision that it was made of."""
+
+
+class StopRules:
+    """The stop rules of a run, to be asked once a second."""
+
+    def __init__(self, rules: Iterable[Objective], timeout: float = 30.0) -> None:
+        self.rules = tuple(rules)
+        self.timeout = timeout
+        self._watched: dict[tuple[int, str], _Watched] = {}
+
+    def check(self, results: Results) -> Objective | None:
+        """The first rule that holds for its time, or None."""
+        if not self.rules:
+            return None
+        settling = _Settling(results, self.timeout)
+        for number, rule in enumerate(self.rules):
+            for group in groups(rule, results):
+                key = (number, group.label)
+                watched = self._watched.get(key)
+                if watched is None or watched.group != group:
+                    watched = self._watched[key] = _Watched(rule, group)
+                there = group.names or rule.measure in METERED
+                if there and self._broken(watched, results, settling):
+                    return rule
+        return None
+
+    def _broken(self, watched: _Watched, results: Results, settling: _Settling) -> bool:
+        rule = watched.rule
+        tail = dict(rule.tail)
+        size, wanted = seconds_of(tail.get("over")), seconds_of(tail.get("for"))
+        closed = results.closed
+        back = min(size + wanted, LONGEST) + math.ceil(self.timeout) + 2
+        first = max(0, closed - back)
+        gauge = Gauge(rule, watched.group, results)
+        cells = self._cells(watched, gauge, settling, range(first, closed + 1))
+        if len(cells) < size:
+            return False
+        held = known = 0
+        for at, value in enumerate(gauge.windows(cells, size)):
+            window = range(first + at, first + at + size)
+            if math.isnan(value):  # nothing offered: as it was before
+                held += held > 0
+            elif self._sure(rule, settling, window) and holds(
+                value, rule.op, float(rule.limit.value)
+            ):
+                held, known = held + 1, known + 1
+            else:
+                held = known = 0
+            if held >= wanted and known >= min(wanted, LEAST):
+                return True
+        return False
+
+    def _cells(
+        self, watched: _Watched, gauge: Gauge, settling: _Settling, seconds: range
+    ) -> Sequence[Cell]:
+        """What the seconds add, made anew only where something came."""
+        found: list[Cell] = []
+        for second in seconds:
+            revision = settling.revision(watched.group, second)
+            old = watched.cells.get(second)
+            if old is None or old[0] != revision or gauge.measure in METERED:
+                old = watched.cells[second] = (revision, gauge.cell(second))
+            found.append(self._hopeful(watched, old[1], settling, second))
+        for second in [second for second in watched.cells if second < seconds.start]:
+            del watched.cells[second]
+        return found
+
+    def _hopeful(self, watched: _Watched, cell: Cell, settling: _Settling, second: int) -> Cell:
+        """The cell if all that is still open came out well."""
+        rule = watched.rule
+        still = settling.open(watched.group, second)
+        if not still:
+            return cell
+        if rule.measure in RATES and rule.op in ("<", "<="):
+            return attrs.evolve(cell, number=cell.number + still)
+        if cell.of and rule.measure != "attempts" and rule.op in (">", ">="):
+            return attrs.evolve(cell, of=cell.of + still)
+        return cell
+
+    def _sure(self, rule: Objective, settling: _Settling, window: range) -> bool:
+        """What is still open cannot change the answer."""
+        if rule.measure in METERED:
+            return True
+        rising = rule.op in (">", ">=")
+        early = not rising if rule.measure in RATES else rising and rule.measure != "attempts"
+        return early or all(settling.settled(second) for second in window)
+
+
+class _Settling:
+    """How much of each second is known."""
+
+    def __init__(self, results: Results, timeout: float) -> None:
+        self.results = results
+        self.sure = results.closed - math.ceil(timeout) - 1
+        """Seconds before it are settled whatever the numbers say: a call ends with its time-out,
+        and those of a lost agent never come."""
+        self._flows = [results.series("flow", name) for name in results.flows]
+        self._attempts: dict[int, int] = {}
+
+    def revision(self, group: Group, second: int) -> int:
+        """Changes whenever something of this group and second comes."""
+        series = [self.results.series(group.kind, name) for name in group.names]
+        return sum(one.revisions.get(second, 0) for one in series)
+
+    def unknown(self, second: int) -> int:
+        """Calls (attempts) that began in this second and have not ended."""
+        if second < self.sure:
+            return 0
+        known = self._attempts.get(second)
+        if known is None:
+            rows: list[Row] = [one[second] for one in self._flows if second in one]
+            known = self._attempts[second] = sum(row.attempts for row in rows)
+        return max(0, self.results.begun.get(second, 0) - known)
+
+    def settled(self, second: int) -> bool:
+        """Nearly all calls of this second have ended."""
+        return self.unknown(second) <= SETTLED * self.results.begun.get(second, 0)
+
+    def open(self, group: Group, second: int) -> int:
+        """Calls of this group that are probably open: by its share of all calls so far."""
+        unknown = self.unknown(second)
+        if not unknown or group.kind != "flow" or not group.label:
+            return unknown
+        all_of_them = sum(one.total.started for one in self._flows)
+        mine = sum(self.results.series("flow", name).total.started for name in group.names)
+        return math.ceil(unknown * mine / all_of_them) if all_of_them else unknown
