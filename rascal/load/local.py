@@ -47,7 +47,7 @@ class LocalLink:
         self.world: Any = None
         self.engine: Any = None
         self.client: Any = None
-        self._set_up = False
+        self._set_up = self._loaded = False
         self._running: Any = None
 
     async def gather(self, count: int) -> Sequence[AgentInfo]:
@@ -67,6 +67,7 @@ class LocalLink:
             from rascal.load.book import load_bundle
 
             self.book = load_bundle(files, plan.file, plan.options)
+            self._loaded = True
         self.client, self.world, self.engine = self.make(
             self.reactor, run, plan, self.book, targets, self._emit
         )
@@ -110,6 +111,8 @@ class LocalLink:
                 self._set_up = False
                 await self.world.tear_down(run=True)
                 self.world.close()
+            if self._loaded:
+                self.book.unload()
         finally:
             client, self.client = self.client, None
             if client is not None:

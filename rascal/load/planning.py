@@ -28,6 +28,7 @@ import attrs
 
 from rascal.errors import ConfigError, ConfigErrors, did_you_mean
 from rascal.language import LanguageError, Objective, parse
+from rascal.load.measures import objective_problem
 from rascal.load.plan import Plan, Share
 from rascal.load.sharing import LoadWishes
 from rascal.load.targets import target_problems
@@ -169,9 +170,9 @@ class _Planner(LoadWishes):
             read = self.read("objective", text, name)
             if read is None:
                 continue
-            phase = dict(read.tail).get("in")
-            if phase is not None and phase != "all":
-                self.wrong(f"'in {phase}': phases belong to experiments", name, text)
+            problem = objective_problem(read)
+            if problem:
+                self.wrong(problem, name, text)
             if name == "stop" and "over" in dict(read.tail):
                 self.wrong("a stop rule says for how long: 'for 10s' instead of 'over'", name, text)
             found.append(read)

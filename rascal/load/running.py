@@ -116,14 +116,17 @@ def run_load(
     from rascal.load.coordinator import Coordinator
     from rascal.load.local import LocalLink
 
-    coordinator = Coordinator(
-        plan,
-        files,
-        link if link is not None else LocalLink(reactor),
-        store,
-        clock=reactor,
-        listener=listener,
-        agents=agents,
-        about=about,
-    )
-    return Deferred.fromCoroutine(coordinator.run())
+    async def run() -> Finished:
+        coordinator = Coordinator(
+            plan,
+            files,
+            link if link is not None else LocalLink(reactor),
+            store,
+            clock=reactor,
+            listener=listener,
+            agents=agents,
+            about=about,
+        )
+        return await coordinator.run()
+
+    return Deferred.fromCoroutine(run())

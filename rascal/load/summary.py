@@ -65,7 +65,7 @@ def summarize(run: Coordinator) -> dict[str, Any]:
         started_at = datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(
             timespec="milliseconds"
         )
-    missed = [one for one in states if one.kept is False]
+    missed = [one for one in states if not one.kept]
     return {
         "run": run.keeper.run,
         "name": plan.name,
@@ -95,7 +95,7 @@ def summarize(run: Coordinator) -> dict[str, Any]:
         "lateness": histogram_data(
             merged(one.lateness for meters in results.meters.values() for one in meters.values())
         ),
-        "objectives": [one.data() for one in states],
+        "objectives": [one.json() for one in states],
         "agents": {name: _agent(run, name) for name in run.agents},
         "unsound": unsound,
         "reports": {
