@@ -36,8 +36,8 @@ class Text(str):
         return made
 
 
-class Block(dict[Text, Any]):
-    """A mapping with the place where it begins."""
+class Block(dict[str, Any]):
+    """A mapping with the place where it begins; its keys are Text."""
 
     line: int = 0
     column: int = 0
@@ -118,7 +118,7 @@ def _value(node: Any, path: str, findings: list[ConfigError], seen: set[int]) ->
         key = Text.at(name.value, line, column, name.style or "")
         if key in block:
             first = next(known for known in block if known == key)
-            wrong(f"'{key}' stands twice, first in line {first.line}", "given-twice")
+            wrong(f"'{key}' stands twice, first in line {place(first)['line']}", "given-twice")
             continue
         block[key] = _value(given, path, findings, seen)
     return block
