@@ -18,12 +18,12 @@ from typing import Any
 import attrs
 
 from rascal.histogram import Histogram, bounds
-from rascal.load.types import OUTCOMES, SERVED, Meters, Row
+from rascal.load.measuring import SHOWN, histogram_data, meters_data, row_data
+from rascal.load.types import OUTCOMES, SERVED, Meters, Row, Sample
 from rascal.store.reading import Reader
 from rascal.store.values import Run
 
 SCHEMA = "rascal-run/1"
-PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 KINDS = ("flow", "scenario")
 _COUNTS = ("planned", "started", "dropped", "reduced", "attempts", "replies", "sent", "received")
 _HISTOGRAMS = ("served", "explicit", "served_actual", "explicit_actual")
@@ -74,40 +74,14 @@ def day_time(at: float | None) -> str | None:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def row_json(row: Row, *, histograms: bool = False) -> dict[str, Any]:
-    """A row: its counts, and the percentiles of its histograms."""
-    return {
-        **{name: getattr(row, name) for name in _COUNTS},
-        "outcomes": {name: row.outcomes[name] for name in OUTCOMES if row.outcomes.get(name)},
-        "failed_attempts": dict(row.failures),
-        "lanes": dict(row.lanes),
-        **{name: times_json(getattr(row, name), buckets=histograms) for name in _HISTOGRAMS},
-    }
-
-
-def times_json(histogram: Histogram, *, buckets: bool = False) -> dict[str, Any] | None:
-    """A histogram in numbers; None if it is empty."""
-    if histogram.count <= 0:
-        return None
-    found: dict[str, Any] = {
-        "count": histogram.count,
-        "mean": histogram.mean,
-        "min": histogram.least / 1e6,
-        "max": histogram.most / 1e6,
-    }
-    values = histogram.percentiles(PERCENTILES)
-    found |= {f"p{share:g}": value for share, value in zip(PERCENTILES, values, strict=True)}
-    if buckets:
-        found["buckets_us"] = [
-            [*bounds(index), count] for index, count in sorted(histogram.buckets.items()) if count
-        ]
+def row_json(row: Row) -> dict[str, Any]:
+    """A row as `measuring.row_data` has it, and the buckets of its histograms."""
+    found = row_data(row)
+    for name in _HISTOGRAMS:
+        if found[name]:
+            buckets = sorted(getattr(row, name).buckets.items())
+            found[name]["buckets_us"] = [[*bounds(at), count] for at, count in buckets if count]
     return found
-
-
-def meters_json(meters: Meters) -> dict[str, Any]:
-    """How an agent was in a second."""
-    found = attrs.asdict(meters, filter=lambda field, _: field.name != "lateness")
-    return {**found, "unsound": list(meters.unsound), "lateness": times_json(meters.lateness)}
 
 
 def export_json(reader: Reader, run: str) -> Iterator[str]:
@@ -123,17 +97,16 @@ def export_json(reader: Reader, run: str) -> Iterator[str]:
             for row in series.values():
                 total.add(row)
             yield f'{"," if at else ""}\n{json.dumps(name)}:{{"total":'
-            yield _line(row_json(total, histograms=True)) + ',\n"seconds":['
+            yield _line(row_json(total)) + ',\n"seconds":['
             yield ",\n".join(
-                _line({"second": second, **row_json(row, histograms=True)})
-                for second, row in series.items()
+                _line({"second": second, **row_json(row)}) for second, row in series.items()
             )
             yield "]}"
         yield "}"
     yield ',\n"agents":{'
     for at, (agent, seconds) in enumerate(reader.meters(found.id).items()):
         yield f"{',' if at else ''}\n{json.dumps(agent)}:["
-        yield ",\n".join(_line({"second": s, **meters_json(one)}) for s, one in seconds.items())
+        yield ",\n".join(_line({"second": s, **meters_data(one)}) for s, one in seconds.items())
         yield "]"
     yield '},\n"events":['
     yield ",\n".join(_line(attrs.asdict(one)) for one in reader.events(found.id))
@@ -164,13 +137,13 @@ def csv_tables(reader: Reader, run: str) -> dict[str, Iterable[str]]:
             ),
         ),
         "samples": _csv(
-            tuple(_SAMPLES),
+            _SAMPLES,
             (tuple(getattr(one, name) for name in _SAMPLES) for one in reader.samples(number)),
         ),
     }
 
 
-_TIMES = ("count", "mean", "min", *(f"p{share:g}" for share in PERCENTILES), "max")
+_TIMES = ("count", "mean", "least", *(f"p{share:g}" for share in SHOWN), "most")
 _ROW = (
     *_COUNTS,
     SERVED,
@@ -179,29 +152,11 @@ _ROW = (
 )
 _TOTALS = ("kind", "name", *_ROW)
 _SECONDS = ("kind", "name", "second", *_ROW)
-_METERS = (
-    "in_flight",
-    "users",
-    "cpu",
-    "busy",
-    "lag",
-    "connections",
-    "reused_lost",
+_METERS = tuple(
+    field.name for field in attrs.fields(Meters) if field.name not in ("unsound", "lateness")
 )
 _AGENTS = ("agent", "second", *_METERS, "unsound", *(f"lateness_{one}" for one in _TIMES))
-_SAMPLES = (
-    "second",
-    "flow",
-    "outcome",
-    "detail",
-    "method",
-    "url",
-    "took",
-    "agent",
-    "attempts",
-    "request",
-    "reply",
-)
+_SAMPLES = tuple(field.name for field in attrs.fields(Sample))
 
 
 def _row_cells(row: Row) -> tuple[Any, ...]:
@@ -214,7 +169,7 @@ def _row_cells(row: Row) -> tuple[Any, ...]:
 
 
 def _time_cells(histogram: Histogram) -> list[Any]:
-    found = times_json(histogram) or {"count": 0}
+    found = histogram_data(histogram) or {"count": 0}
     return [found.get(name, "") for name in _TIMES]
 
 

@@ -220,6 +220,16 @@ class Reader:
                 )
         return found
 
+    def seconds(self, run: str, kind: str = "flow") -> tuple[int, int] | None:
+        """The first and the last second that has rows; None if there is none."""
+        first, last = self.database.select(
+            "SELECT min(second), max(second) FROM rows WHERE flow IN "
+            "(SELECT id FROM flows WHERE run = ? AND kind = ?)",
+            self.number(run),
+            kind,
+        )[0]
+        return None if first is None else (int(first), int(last))
+
     def _rows(self, run: str, kind: str, flow: str) -> Iterator[tuple[int, Row]]:
         for second, *packed in self.database.each(
             f"SELECT second, {_ROW} FROM rows WHERE flow = "
