@@ -290,6 +290,7 @@ class Recorder:
         )
         self.sequence += 1
         self._samples, self._events = [], []
+        self._keeper.reported()
         for flows in (self._flows, self._scenarios):
             for flow in flows.values():
                 for number, row in flow.rows.items():
