@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Load": {
         "load": "Offer load to a target: run, init, attach, stop, change.",
         "agents": "List the agents that wait at a Redis.",
+        "runs": "What has run and what came out: list, show, compare, export, delete.",
     },
     "Set up": {
         "proxy": "Add, change, remove, enable, disable a proxy.",
@@ -136,6 +137,7 @@ class Lazy(click.Group):
                     ("RASCAL_URL", "where the service is (http://127.0.0.1:8474)"),
                     ("RASCAL_TOKEN, RASCAL_TOKEN_FILE", "the token, or the file it stands in"),
                     ("RASCAL_CA_FILE", "certificates to trust for https"),
+                    ("RASCAL_STORE", "the file that keeps the runs"),
                     ("NO_COLOR", "no colours"),
                 ]
             )
