@@ -16,51 +16,16 @@ from contextlib import suppress
 from urllib.parse import unquote_plus
 
 MASK = "***"
-_INSIDE = [
-    "password",
-    "passwd",
-    "passphrase",
-    "passwort",
-    "secret",
-    "token",
-    "credential",
-    "apikey",
-    "accesskey",
-    "privatekey",
-    "signingkey",
-    "sessionid",
-    "sessionkey",
-    "authorization",
-    "cardnumber",
-    "securitycode",
-]
+_INSIDE = (
+    "password", "passwd", "passphrase", "passwort", "secret", "token", "credential", "apikey",
+    "accesskey", "privatekey", "signingkey", "sessionid", "sessionkey", "authorization",
+    "cardnumber", "securitycode",
+)  # fmt: skip
 """Parts of names, without their separators."""
-_WORDS = frozenset(
-    [
-        "pass",
-        "pwd",
-        "pw",
-        "auth",
-        "sid",
-        "session",
-        "jwt",
-        "otp",
-        "totp",
-        "pin",
-        "cvv",
-        "cvc",
-        "signature",
-        "sig",
-        "bearer",
-        "cookie",
-        "csrf",
-        "xsrf",
-        "ssn",
-        "iban",
-        "nonce",
-        "hmac",
-    ]
-)
+_WORDS = frozenset((
+    "pass", "pwd", "pw", "auth", "sid", "session", "jwt", "otp", "totp", "pin", "cvv", "cvc",
+    "signature", "sig", "bearer", "cookie", "csrf", "xsrf", "ssn", "iban", "nonce", "hmac",
+))  # fmt: skip
 """Whole words of names."""
 _SPLIT = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(\s*:[ \t]*)(.*)", re.DOTALL)
