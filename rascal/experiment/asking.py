@@ -50,14 +50,16 @@ async def ask(check: Check, *, reactor: Any, target: str, before: str | None = N
     from twisted.internet.defer import Deferred
     from twisted.internet.defer import TimeoutError as Late
 
+    ends = reactor.seconds() + check.timeout
     waiting: Deferred[str] = Deferred.fromCoroutine(_WAYS[check.way](check, reactor, target))
     waiting.addTimeout(check.timeout, reactor)
     try:
         value = await waiting
-    except AskError as error:
-        return Asked(holds=False, value=None, text=str(error))
-    except Late:
-        return Asked(holds=False, value=None, text=f"no answer within {check.timeout:g}s")
+    except (AskError, Late) as error:
+        # What is cut short may say so in a way of its own.
+        late = isinstance(error, Late) or reactor.seconds() >= ends
+        text = f"no answer within {check.timeout:g}s" if late else str(error)
+        return Asked(holds=False, value=None, text=text)
     return judged(check, value, before)
 
 
@@ -133,7 +135,6 @@ def _picked(check: Check, text: str) -> str:
 
 async def _get(check: Check, reactor: Any, target: str) -> str:
     import treq
-    from twisted.internet.defer import CancelledError
     from twisted.web.client import Agent
 
     url = check.ask if "://" in check.ask else target + check.ask
@@ -150,8 +151,6 @@ async def _get(check: Check, reactor: Any, target: str) -> str:
     try:
         response = await treq.get(url, agent=agent)
         await treq.collect(response, collect)
-    except CancelledError:  # it took too long
-        raise
     except Exception as error:  # whatever a server can do to a client
         raise AskError(f"{url} cannot be asked: {_reason(error)}") from error
     text = b"".join(parts).decode("utf-8", "replace")
@@ -161,7 +160,6 @@ async def _get(check: Check, reactor: Any, target: str) -> str:
 
 
 async def _command(check: Check, reactor: Any, target: str) -> str:
-    from twisted.internet.defer import CancelledError
     from twisted.internet.utils import getProcessOutputAndValue
 
     words = shlex.split(check.ask)
@@ -170,8 +168,6 @@ async def _command(check: Check, reactor: Any, target: str) -> str:
         out, err, status = await getProcessOutputAndValue(
             "/usr/bin/env", ["--", *words], environ, reactor=reactor
         )
-    except CancelledError:
-        raise
     except Exception as error:
         raise AskError(f"'{check.ask}' ended by a signal or cannot be run") from error
     if status:
