@@ -36,12 +36,12 @@ class Book:
     parameters: dict[str, Option]
     feeders: tuple[Feeder, ...] = ()
     hooks: tuple[Hook, ...] = ()
-    files: dict[str, bytes]
+    files: dict[str, bytes] = attrs.field(repr=False)
     """What an agent needs: the file, modules beside it that it imports, its data files."""
-    modules: Modules
-    user_hooks: tuple[Hook, ...] = attrs.field(init=False)
+    modules: Modules = attrs.field(repr=False)
+    user_hooks: tuple[Hook, ...] = attrs.field(init=False, repr=False)
     _odds: dict[tuple[str, ...], list[tuple[float, Scenario]]] = attrs.field(
-        init=False, factory=dict
+        init=False, factory=dict, repr=False
     )
 
     def __attrs_post_init__(self) -> None:
@@ -108,12 +108,17 @@ class Book:
         self.modules.forget()
 
 
-def load_book(path: str | os.PathLike[str], values: Mapping[str, Any] | None = None) -> Book:
+def load_book(
+    path: str | os.PathLike[str],
+    values: Mapping[str, Any] | None = None,
+    extra: Iterable[str] = (),
+) -> Book:
     """Load a scenario file.
 
     Args:
         path: the file.
         values: of its options, as texts or as JSON holds them.
+        extra: names of further files beside it that belong to it, such as an arrival log.
 
     Raises:
         ConfigErrors: all that is wrong with it.
@@ -123,7 +128,7 @@ def load_book(path: str | os.PathLike[str], values: Mapping[str, Any] | None = N
     if not file.is_file():
         what = "is a folder" if file.is_dir() else "does not exist"
         raise ConfigErrors([ConfigError(f"the scenario file {what}", path=str(path))])
-    return _load(Modules(Folder(file.parent), shown), file.name, values or {})
+    return _load(Modules(Folder(file.parent), shown), file.name, values or {}, extra)
 
 
 def load_bundle(
@@ -132,13 +137,15 @@ def load_bundle(
     """Load a scenario file from the files of a bundle, as `Book.files` holds them."""
     if main not in files:
         raise ConfigErrors([ConfigError(f"the bundle has no file '{main}'", allowed=list(files))])
-    return _load(Modules(Memory(files)), main, values or {})
+    return _load(Modules(Memory(files)), main, values or {}, files)
 
 
-def _load(modules: Modules, main: str, values: Mapping[str, Any]) -> Book:
+def _load(modules: Modules, main: str, values: Mapping[str, Any], extra: Iterable[str]) -> Book:
     found = Collector(files=modules.files, values=values)
     try:
         collecting(found, lambda: _guarded(lambda: modules.load(main), found, modules, main))
+        for name in extra:
+            _take(found, name)
         _check_whole(found, modules.shown + main)
         if found.findings:
             raise ConfigErrors(found.findings)
@@ -154,6 +161,20 @@ def _load(modules: Modules, main: str, values: Mapping[str, Any]) -> Book:
         files={**modules.sources, **found.data},
         modules=modules,
     )
+
+
+def _take(found: Collector, name: str) -> None:
+    try:
+        content = found.files.read(name)
+    except ConfigError as error:
+        found.findings.append(error)
+        return
+    if content is None:
+        said = f"there is no file '{name}' beside the scenario file."
+        near = did_you_mean(name, found.files.names(name))
+        found.findings.append(ConfigError(said + near, value=name, code="file-missing"))
+        return
+    found.data[os.path.normpath(name)] = content
 
 
 def _check_whole(found: Collector, path: str) -> None:

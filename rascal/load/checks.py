@@ -23,6 +23,7 @@ from typing import Any
 
 from rascal.errors import ConfigError, did_you_mean
 from rascal.language import LanguageError, parse, plain
+from rascal.load.http.errors import RequestFailed
 from rascal.load.parameters import Option, seconds
 from rascal.load.paths import MISSING, path
 from rascal.load.types import EXPLICIT, SERVED
@@ -75,7 +76,10 @@ class Compiled:
 
     def problems(self, response: Any) -> list[str]:
         """All that is wrong with a response."""
-        return [said for said in [test(response) for test in self.tests] if said]
+        try:
+            return [said for said in [test(response) for test in self.tests] if said]
+        except RequestFailed as error:
+            return [error.detail]
 
     def lacks(self, response: Any) -> str:
         """The same as one text."""
@@ -105,7 +109,10 @@ def check(response: Any, wanted: Mapping[str, Any]) -> Checked:
         tests = compiled(wanted)
     problems: list[str] | None = None
     for test in tests.tests:
-        said = test(response)
+        try:
+            said = test(response)
+        except RequestFailed as error:  # a body that cannot be decoded
+            said = error.detail
         if said:
             if problems is None:
                 problems = [said]
@@ -130,8 +137,7 @@ def _give(response: Any, outcome: str, detail: str) -> None:
     call = response.call
     if call.recorded:
         response.session.recorder.amend(call, outcome, detail)
-    else:
-        call.outcome, call.detail = outcome, detail
+    call.outcome, call.detail = outcome, detail
 
 
 def _key(wanted: Mapping[str, Any]) -> Any:

@@ -125,9 +125,9 @@ def _read(name: str, place: Place) -> bytes:
             raise ConfigError(f"cannot read '{name}': {error.strerror}", value=name) from None
     content = found.files.read(name)
     if content is None:
-        near = found.files.names(name)
+        near = did_you_mean(name, found.files.names(name))
         raise ConfigError(
-            f"there is no file '{name}' beside the scenario file.{did_you_mean(name, near)}",
+            f"there is no file '{name}' beside the scenario file.{near}",
             value=name,
             code="file-missing",
         )

@@ -11,7 +11,6 @@ A cancelled coroutine that goes on all the same (it caught CancelledError) is cl
 
 from __future__ import annotations
 
-import linecache
 import traceback
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from rascal.load.types import SERVED
 from rascal.units import plain_text
 
 if TYPE_CHECKING:
+    from rascal.load.modules import Modules
     from rascal.load.scenario import Scenario
     from rascal.load.user import User
 
@@ -134,16 +134,21 @@ class Iteration:
         self._late = why
         coroutine = self._coroutine
         if coroutine is not None and coroutine.cr_running:
-            # Cancelled by the user's own code, a few frames up: once it waits.
-            self._user.world.clock.callLater(0, self._give_up, why)
-            return
-        inner = self._inner
-        if inner is not None and not inner.called:
-            inner.cancel()
-            if coroutine is not None and not inner.called:
-                _close(coroutine)
-                inner.cancel()
+            # Cancelled by its own code, a few frames up: it can be stopped once it waits.
+            self._user.world.clock.callLater(0, self._stop)
+        else:
+            self._stop()
         self._end(("timeout", why))
+
+    def _stop(self) -> None:
+        """Cancel what the user's code waits for; close the code if it goes on all the same."""
+        inner, coroutine = self._inner, self._coroutine
+        if inner is None:
+            return
+        inner.cancel()
+        if coroutine is not None and coroutine.cr_frame is not None:
+            _close(coroutine)
+            inner.cancel()
 
 
 def _close(coroutine: Any) -> None:
@@ -166,7 +171,7 @@ def judge(scenario: Scenario, user: User, failure: Failure) -> Ended:
     found = last_line(error, book.modules.paths)
     place = f"{found[0]}:{found[1]}" if found else str(scenario.place)
     if isinstance(error, AssertionError):
-        return "check_failed", f"{place}: {_asserted(error, book.modules.paths)}"[:_MAX_DETAIL]
+        return "check_failed", f"{place}: {_asserted(error, book.modules)}"[:_MAX_DETAIL]
     said = traceback.format_exception_only(type(error), error)[-1].strip()
     text = f"{place}: {said} (in scenario '{scenario.name}')"
     user.world.once(
@@ -174,29 +179,28 @@ def judge(scenario: Scenario, user: User, failure: Failure) -> Ended:
         "error",
         text,
         scenario=scenario.name,
-        traceback=_short(error, book.modules.paths),
+        traceback=_short(error, book.modules),
     )
     return "check_failed", f"{place}: {said}"[:_MAX_DETAIL]
 
 
-def _asserted(error: AssertionError, paths: dict[str, str]) -> str:
+def _asserted(error: AssertionError, modules: Modules) -> str:
     """The assertion's text, or its source line if it has none."""
     text = str(error).strip()
     if text:
         return text.splitlines()[0]
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        if frame.f_code.co_filename in paths:
-            source = linecache.getline(frame.f_code.co_filename, line, frame.f_globals)
-            return source.strip() or "assert"
+        if frame.f_code.co_filename in modules.paths:
+            return modules.line(frame.f_code.co_filename, line) or "assert"
     return "assert"
 
 
-def _short(error: BaseException, paths: dict[str, str]) -> list[str]:
+def _short(error: BaseException, modules: Modules) -> list[str]:
     """The book's own lines in a traceback, innermost last."""
     lines = []
     for frame, line in traceback.walk_tb(error.__traceback__):
         path = frame.f_code.co_filename
-        if path in paths:
-            source = linecache.getline(path, line, frame.f_globals).strip()
-            lines.append(f"{paths[path]}:{line} in {frame.f_code.co_name}: {source}")
+        if path in modules.paths:
+            name, source = modules.paths[path], modules.line(path, line)
+            lines.append(f"{name}:{line} in {frame.f_code.co_name}: {source}")
     return lines[-_FRAMES:]

@@ -145,6 +145,11 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         for name in [name for name in sys.modules if name.split(".")[0] == self.package]:
             del sys.modules[name]
 
+    def line(self, path: str, number: int) -> str:
+        """A line of source. (linecache would mix up books whose files have the same name.)"""
+        lines = self.sources.get(self.paths.get(path, ""), b"").splitlines()
+        return lines[number - 1].decode("utf-8", "replace").strip() if number <= len(lines) else ""
+
     # ---- finder and loader
 
     def find_spec(

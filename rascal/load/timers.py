@@ -42,15 +42,7 @@ class Timer:
         self.call: Call | None = None
 
     async def __aenter__(self) -> Timer:
-        user = self._user
-        now = user.world.now()
-        intended, user.due = user.due or now, 0.0
-        call = self.call = Call(user.recorder.flow(self._name), intended, now)
-        call.lane = "other"
-        user.recorder.begin()
-        if user.retrying is not None:
-            call.held = True
-            user.retrying.append(call)
+        self.call = self._user.open_call(self._name)
         return self
 
     async def __aexit__(

@@ -17,6 +17,7 @@ from rascal.load.http.session import Session
 from rascal.load.retry import retry, until
 from rascal.load.setting import undo_all
 from rascal.load.timers import Timer
+from rascal.load.types import Call
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -141,7 +142,13 @@ class User(Session):
         """Put a line on the run's timeline (bounded)."""
         self.world.note(f"{self.name}: {text}")
 
-    # ---- for the engine
+    # ---- for the engine and for timers
+
+    def open_call(self, name: str) -> Call:
+        """A call of another client begins now."""
+        call = self._begin(name)
+        call.lane = "other"
+        return call
 
     def begin(self) -> None:
         """A new iteration: new data."""
@@ -151,6 +158,8 @@ class User(Session):
     def leave(self) -> Deferred[None] | None:
         """The user goes: undo its set-ups. None if there is nothing to undo."""
         undo, self.undo, self.ready = self.undo, None, False
-        if not undo:
-            return None
-        return Deferred.fromCoroutine(undo_all(self.world, undo))
+        if undo:
+            leaving = Deferred.fromCoroutine(undo_all(self.world, undo))
+            return leaving.addBoth(lambda _: self.close())
+        self.close()
+        return None

@@ -123,6 +123,12 @@ class World:
         """What undoes them, backwards. Never fails: what goes wrong is an event."""
         return Deferred.fromCoroutine(self._set_ups.tear_down(run))
 
+    def close(self) -> None:
+        """The run is over: let go of what its users had."""
+        self.exhausted = None
+        self._shards.clear()
+        self.budgets.clear()
+
     def once(self, what: str, kind: str, text: str, **data: Any) -> bool:
         """An event, the first time that this happens in the run and process."""
         if what in self._said or len(self._said) >= MAX_KINDS:
