@@ -14,6 +14,7 @@ import attrs
 
 from rascal.histogram import Histogram
 from rascal.load.types import OUTCOMES, SERVED, Row
+from rascal.store.errors import StoreError
 from rascal.store.reading import Reader
 from rascal.store.setting import Difference, differences
 from rascal.store.statistics import (
@@ -47,6 +48,9 @@ class Finding:
     unit: Unit
     before: Span | None
     after: Span | None
+    """With its limits; None if there are too few calls to have any."""
+    values: tuple[float, float]
+    """What was measured, with or without limits."""
     calls: tuple[int, int]
     """Calls it rests on, in each run."""
     change: Span | None = None
@@ -94,9 +98,14 @@ def compare(
     Args:
         flows: only these; otherwise all that both have, and all together.
         confidence: that no difference is named which is none, over the whole comparison.
-        first, last: only these seconds of both.
+        first, last: only seconds from `first` on, and before `last`, of both.
+
+    Raises:
+        StoreError: there is no such run, or both are the same.
     """
     runs = reader.run(before), reader.run(after)
+    if runs[0].id == runs[1].id:
+        raise StoreError(f"'{before}' and '{after}' are the same run, {runs[0].id}: name two")
     names = [reader.flows(run.id) for run in runs]
     both = [name for name in names[0] if name in names[1]]
     kept = [name for name in both if not flows or name in flows]
@@ -166,21 +175,24 @@ def _share(flow: str, outcome: str, pair: tuple[Series, Series], z: float) -> Fi
         k, n = sum(k for k, _ in counts), sum(n for _, n in counts)
         spans.append(wilson(k, n, z, scatter(counts)))
         calls.append(n)
-    return _finding(flow, outcome, "share", spans, calls, more_is_better=outcome == SERVED)
+    values = [one.value for one in spans]
+    return _finding(flow, outcome, "share", spans, values, calls, more_is_better=outcome == SERVED)
 
 
 def _rate(flow: str, pair: tuple[Series, Series], z: float, same_load: bool) -> Finding:
     counts = [[_count(row, SERVED) for row in _in_order(one)] for one in pair]
     calls = [sum(one) for one in counts]
+    values = [sum(one) / len(one) if one else 0.0 for one in counts]
     if not same_load:
         why = "the runs had other profiles"
-        return _finding(flow, "goodput", "rate", [None, None], calls, why=why)
+        return _finding(flow, "goodput", "rate", [None, None], values, calls, why=why)
     spans = [mean_rate(one, z) for one in counts]
-    return _finding(flow, "goodput", "rate", spans, calls, more_is_better=True)
+    return _finding(flow, "goodput", "rate", spans, values, calls, more_is_better=True)
 
 
 def _latency(flow: str, share: float, pair: tuple[Series, Series], z: float) -> Finding:
     spans: list[Span | None] = []
+    values: list[float] = []
     calls: list[int] = []
     for one in pair:
         rows = _in_order(one)
@@ -190,8 +202,9 @@ def _latency(flow: str, share: float, pair: tuple[Series, Series], z: float) -> 
         value = total.percentile(share)
         phi = scatter([(row.served.over(value), row.served.count) for row in rows])
         spans.append(percentile(total, share, z, phi))
+        values.append(value)
         calls.append(total.count)
-    return _finding(flow, f"p{share:g}", "seconds", spans, calls, more_is_better=False)
+    return _finding(flow, f"p{share:g}", "seconds", spans, values, calls, more_is_better=False)
 
 
 def _finding(
@@ -199,6 +212,7 @@ def _finding(
     measure: str,
     unit: Unit,
     spans: Sequence[Span | None],
+    values: Sequence[float],
     calls: Sequence[int],
     *,
     more_is_better: bool = True,
@@ -218,6 +232,7 @@ def _finding(
         unit=unit,
         before=before,
         after=after,
+        values=(values[0], values[1]),
         calls=(calls[0], calls[1]),
         change=change,
         verdict=verdict,
@@ -267,5 +282,5 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
 
 def _finding_json(one: Finding) -> dict[str, Any]:
     shown = attrs.asdict(one)
-    shown["calls"] = list(one.calls)
+    shown |= {"calls": list(one.calls), "values": list(one.values)}
     return shown

@@ -10,8 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +19,7 @@ import attrs
 from rascal.histogram import Histogram, bounds
 from rascal.load.measuring import SHOWN, histogram_data, meters_data, row_data
 from rascal.load.types import OUTCOMES, SERVED, Meters, Row, Sample
+from rascal.store.masking import masked
 from rascal.store.reading import Reader
 from rascal.store.values import Run
 
@@ -27,10 +27,6 @@ SCHEMA = "rascal-run/1"
 KINDS = ("flow", "scenario")
 _COUNTS = ("planned", "started", "dropped", "reduced", "attempts", "replies", "sent", "received")
 _HISTOGRAMS = ("served", "explicit", "served_actual", "explicit_actual")
-_SECRET = re.compile(
-    r"authorization|cookie|token|secret|passw|api[-_]?key|credential|signature", re.I
-)
-MASK = "(masked)"
 
 
 def run_json(run: Run, *, plan: bool = True) -> dict[str, Any]:
@@ -55,16 +51,6 @@ def run_json(run: Run, *, plan: bool = True) -> dict[str, Any]:
         "about": masked(run.about),
         **({"plan": masked(run.plan), "summary": run.summary} if plan else {}),
     }
-
-
-def masked(value: Any) -> Any:
-    """The same without what looks like a secret by its name."""
-    if isinstance(value, Mapping):
-        return {
-            key: MASK if isinstance(one, str) and _SECRET.search(str(key)) else masked(one)
-            for key, one in value.items()
-        }
-    return [masked(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def day_time(at: float | None) -> str | None:

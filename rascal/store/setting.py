@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from rascal.store.masking import masked
 from rascal.store.reading import Reader
 from rascal.store.values import Run
 
@@ -115,6 +116,7 @@ def shown(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, Mapping):
+        value = masked(value)
         return ", ".join(f"{key}={shown(one)}" for key, one in value.items()) or "none"
     if isinstance(value, list | tuple):
         return ", ".join(shown(one) for one in value) or "none"

@@ -12,7 +12,6 @@ from rascal.cli.script import Span as Duration
 from rascal.store import Run, Store, StoreError
 from rascal.store.compare import Comparison, Finding, comparison_json
 from rascal.store.compare import compare as compared
-from rascal.store.statistics import Span
 
 TITLES = ("FLOW", "MEASURE", "BEFORE", "AFTER", "DIFFERENCE", "CALLS")
 _COLOURS = {"worse": "red", "better": "green"}
@@ -123,19 +122,20 @@ def _cells(one: Finding) -> tuple[str, ...]:
     return (
         one.flow,
         one.measure,
-        _value(one, one.before),
-        _value(one, one.after),
+        _value(one, 0),
+        _value(one, 1),
         difference_words(one),
         number(before) if before == after else f"{number(before)} and {number(after)}",
     )
 
 
-def _value(one: Finding, span: Span | None) -> str:
-    if span is None:
+def _value(one: Finding, which: int) -> str:
+    value = one.values[which]
+    if not one.calls[which]:
         return "-"
     if one.unit == "share":
-        return percent(span.value, 2)
-    return rate(span.value) if one.unit == "rate" else time(span.value)
+        return percent(value, 2)
+    return rate(value) if one.unit == "rate" else time(value)
 
 
 def difference_words(one: Finding) -> str:

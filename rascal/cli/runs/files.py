@@ -77,12 +77,10 @@ def _csv(store: Store, run: str, target: str, force: bool) -> None:
 
 
 def _hdr(store: Store, run: str, target: str, force: bool) -> None:
-    try:
-        from rascal.load.hdrlog import hdr_log
-    except ImportError:
-        raise StoreError("this installation cannot write HdrHistogram logs") from None
-    started = store.run(run).started
-    _write(target, hdr_log(store.results(run), started=started or 0.0), force)
+    from rascal.load.hdrlog import log_lines
+
+    started = store.run(run).started or 0.0
+    _write(target, (f"{line}\n" for line in log_lines(store.results(run), started)), force)
 
 
 def _write(path: str, pieces: Iterable[str], force: bool) -> None:

@@ -13,6 +13,7 @@ from rascal.cli.runs.timeline import show_events
 from rascal.cli.runs.words import phrase, plan_lines, value_words
 from rascal.load.types import OUTCOMES, SERVED, Meters, Row
 from rascal.store import Run, Store
+from rascal.store.masking import masked
 from rascal.units import plain_text
 
 ALL = "all"
@@ -113,7 +114,7 @@ def _head(store: Store, run: Run) -> None:
     lines = [
         ("began", when(run) + ("" if took is None else f", took {span(took)}")),
         *([("why", str(why))] if why else []),
-        *plan_lines(run.plan),
+        *plan_lines(masked(run.plan)),
         ("seed", "" if run.seed is None else str(run.seed)),
         ("labels", ", ".join(run.labels)),
         ("forked from", run.forked_from),
