@@ -49,7 +49,9 @@ class Ended:
 
 
 def seconds_of(ended: Ended) -> float:
-    """For how long load was offered."""
+    """For how long load was offered; without a summary, as far as reports tell."""
+    if isinstance(ended.summary.get("seconds"), int | float):
+        return float(ended.summary["seconds"])
     seconds = [
         second
         for name in ended.results.scenarios
@@ -70,10 +72,14 @@ def lines_of(ended: Ended, limit: int | None) -> list[str]:
     outcomes = _outcomes(ended)
     if outcomes:
         found += ["", outcomes]
-    found += _objectives(ended)
+    found += _objectives(_states(ended))
     notes = notes_of(ended)
     if notes:
-        found += ["", *(click.style(f"! {text}", fg="yellow") for text in notes)]
+        spoilt = ended.summary.get("invalid", ())
+        found += [""]
+        found += [
+            click.style(f"! {text}", fg="red" if text in spoilt else "yellow") for text in notes
+        ]
     found += _samples(ended)
     return [*found, "", *_last_lines(ended, seconds)]
 
@@ -94,9 +100,8 @@ def _table(ended: Ended, seconds: float, limit: int | None) -> list[str]:
     cells = []
     for name, row in rows:
         first = [name, *_rates(row, seconds), *_latency(row)]
-        own = [one for one in states if (one.flow or ALL) == name or len(rows) == 1]
-        own = [] if name == ALL else own
-        texts = [f"{one.text}  {_kept(one.kept)}" for one in own] or [""]
+        own = [one for one in states if (one.get("flow") or ALL) == name]
+        texts = [f"{one['text']}  {_kept(one['kept'])}" for one in own] or [""]
         first += [*_latency(uncorrected(row)), texts[0]] if wide else [texts[0]]
         cells.append(first)
         cells += [[""] * (len(first) - 1) + [text] for text in texts[1:]]
@@ -175,61 +180,40 @@ def _outcomes(ended: Ended) -> str:
     return "  ".join(texts)
 
 
-def _states(ended: Ended) -> Sequence[Any]:
+def _states(ended: Ended) -> Sequence[Mapping[str, Any]]:
+    """How objectives came out, as plain data."""
     from rascal.load.measures import objective_states
 
-    if not ended.plan.objectives:
-        return ()
-    last = max((s for rows in _all_rows(ended) for s in rows), default=0)
-    found: Sequence[Any] = objective_states(ended.plan.objectives, ended.results, 0, last)
-    return found
+    if "objectives" in ended.summary:
+        found: Sequence[Mapping[str, Any]] = ended.summary["objectives"]
+        return found
+    return [one.json() for one in objective_states(ended.plan.objectives, ended.results)]
 
 
-def _all_rows(ended: Ended) -> list[Mapping[int, Row]]:
-    results = ended.results
-    return [results.rows("flow", name) for name in results.flows]
-
-
-def _objectives(ended: Ended) -> list[str]:
-    states = _states(ended)
-    if not states:
-        return []
-    found = [""]
+def _objectives(states: Sequence[Mapping[str, Any]]) -> list[str]:
+    found = [""] if states else []
     for one in states:
-        mark = click.style(tick(bool(one.kept)), fg="green" if one.kept else "red", bold=True)
-        measured = _measured(one)
-        found.append(
-            f"{mark} {one.text}  {_kept(one.kept)}" + (f": {measured}" if measured else "")
-        )
+        kept = bool(one["kept"])
+        mark = click.style(tick(kept), fg="green" if kept else "red", bold=True)
+        found.append(f"{mark} {one['text']}  {_kept(kept)}: {_measured(one)}")
     return found
 
 
-def _measured(state: Any) -> str:
-    """The value beside its limit."""
-    measure = state.text.split("(")[0].split()[0]
-    if state.value is None:
-        return "nothing was measured"
-    from rascal.language.profile import measure_type
-
-    type_ = measure_type(measure)
+def _measured(state: Mapping[str, Any]) -> str:
+    """The value beside its limit, or why there is none."""
+    value, type_ = state.get("value"), state.get("type")
+    if value is None:
+        return str(state.get("why") or "nothing was measured")
     if type_ == "duration":
-        return time_text(state.value)
+        return time_text(value)
     if type_ == "rate":
-        return rate_text(state.value)
-    return share_text(state.value) if type_ == "percentage" else f"{state.value:.3g}"
+        return rate_text(value)
+    return share_text(value) if type_ == "percentage" else f"{value:.3g}"
 
 
 def notes_of(ended: Ended) -> list[str]:
     """What makes the numbers worth less than they look, the summary's own words first."""
     found = [str(text) for text in ended.summary.get("warnings", ())]
-    row = ended.results.total("flow")
-    slow = row.lanes.get("treq", 0)
-    if slow and row.started:
-        found.append(
-            f"{number(slow)} of {number(row.started)} calls "
-            f"({share_text(slow / row.started)}) did not take the fast lane: they were made by "
-            "stock treq, which costs the agent about ten times as much"
-        )
     lost = sum(
         meters.reused_lost
         for seconds in ended.results.meters.values()
@@ -272,7 +256,7 @@ MEANINGS = {
 
 def _last_lines(ended: Ended, seconds: float) -> list[str]:
     meaning = MEANINGS.get(ended.status or 0, "")
-    why = ended.summary.get("why") or ended.summary.get("reason") or ""
+    why = ended.summary.get("why") or ""
     words = [f"{ended.outcome} after {clock_text(seconds)}"]
     words += [text for text in (meaning, str(why)) if text]
     if not ended.kept:

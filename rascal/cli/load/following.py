@@ -14,14 +14,12 @@ if TYPE_CHECKING:
     from rascal.load.running import Snapshot
     from rascal.store import Run, Store
 
-BEHIND = 3.0
-"""Seconds without a new report after which the run's clock goes on by itself."""
-
 
 class Follower:
     """Reads what is new of a run, once a second."""
 
     def __init__(self, store: Store, run: str) -> None:
+        from rascal.load.links import AgentInfo
         from rascal.load.plans_json import plan_from_json
         from rascal.load.results import Results
 
@@ -34,6 +32,10 @@ class Follower:
         self._ended: set[str] = set()
         self._gone: dict[str, bool] = {}
         self._draining = False
+        self._agents = {
+            str(one["name"]): AgentInfo(name=str(one["name"]), host=str(one.get("host", "")))
+            for one in self.run.about.get("agents", ())
+        }
 
     def read(self) -> list[Event]:
         """Merge what is new; gives the events among it."""
@@ -89,7 +91,7 @@ class Follower:
             closed=self.closed,
             results=self.results,
             state=state,
-            agents={},
+            agents=self._agents,
             lost=self.lost,
             ends=ends,
         )

@@ -100,8 +100,8 @@ class Look:
     state: str
     second: int
     ends: float | None
-    target_rate: float
-    """Arrivals a second, or users, that the profile asks for now."""
+    target_users: float
+    """Users that the profile asks for now, if it counts users."""
     arrivals: Counts
     arrived: float | None
     """Iterations offered, a second."""
@@ -167,7 +167,7 @@ class History:
             state=snapshot.state,
             second=snapshot.second,
             ends=snapshot.ends,
-            target_rate=snapshot.planned,
+            target_users=snapshot.users,
             arrivals=arrivals,
             arrived=offered,
             started=None if offered is None or dropped is None else offered - dropped,
@@ -246,7 +246,7 @@ def _latency(flows: Sequence[Mapping[int, Row]], closed: int) -> tuple[float, ..
 
 def _agents(snapshot: Snapshot) -> list[AgentLook]:
     found = []
-    for name in sorted({*snapshot.agents, *snapshot.results.meters}):
+    for name in sorted({*snapshot.agents, *snapshot.results.meters, *snapshot.lost}):
         seconds: Mapping[int, Meters] = snapshot.results.meters.get(name, {})
         last = max(seconds, default=-1)
         meters = seconds.get(last)

@@ -29,7 +29,6 @@ def offer(order: Order, given: Mapping[str, Any], started_fd: int | None) -> Non
     assert order.plan is not None
     assert order.book is not None
     plan, files = order.plan, order.book.files
-    order.book.unload()  # the engine loads it again, as every agent does
     with refusing(flag_of):
         store = None if given["no_store"] else opened_store(given["store"])
         shown = shown_for(title_of(plan), quiet=given["quiet"], json_=given["json_"])
@@ -48,7 +47,7 @@ def offer(order: Order, given: Mapping[str, Any], started_fd: int | None) -> Non
                 began(run, control)
                 interrupts.ask = lambda count: control.stop("ctrl-C", now=count > 1)
 
-            link, agents = await link_for(reactor, plan, given)
+            link, agents = await link_for(reactor, plan, given, order.book)
             return await run_load(
                 reactor,
                 plan,

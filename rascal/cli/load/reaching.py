@@ -10,8 +10,10 @@ from rascal.errors import ConfigError
 
 if TYPE_CHECKING:
     from rascal.load._redis import Place
+    from rascal.load.book import Book
     from rascal.load.links import Link
     from rascal.load.plan import Plan
+    from rascal.load.targets import Targets
 
 TOKEN, TOKEN_FILE, REDIS, PASSWORD = (
     "RASCAL_TOKEN",
@@ -55,16 +57,30 @@ def place_of(text: str) -> Place:
     return parse_place(text, os.environ.get(PASSWORD, ""))
 
 
-async def link_for(reactor: Any, plan: Plan, given: Mapping[str, Any]) -> tuple[Link | None, int]:
-    """The link and how many agents are wanted of it; None is one engine in this process."""
-    count = count_of(given)
+def targets_for(plan: Plan, token: str) -> Targets:
+    """Whom this process may send load to."""
+    from rascal.load.targets import Targets
+
+    return Targets(plan.allow, token or None)
+
+
+async def link_for(
+    reactor: Any, plan: Plan, given: Mapping[str, Any], book: Book | None = None
+) -> tuple[Link, int]:
+    """The link, and how many agents are wanted of it.
+
+    Args:
+        book: the scenarios, if they are loaded: an engine of this process takes them over.
+    """
+    count, token = count_of(given), token_of(given["token_file"])
     if given["redis"]:
         from rascal.load.redis_link import RedisLink
 
-        token = token_of(given["token_file"])
         return RedisLink(place_of(given["redis"]), reactor, token=token), count or 0
     if count is None or count == 1:
-        return None, 1
+        from rascal.load.local import LocalLink
+
+        return LocalLink(reactor, targets=targets_for(plan, token), book=book), 1
     from rascal.load.embedded import local_link
 
     return await local_link(reactor, count, allow=plan.allow), count

@@ -20,6 +20,7 @@ from rascal.cli.load.flags import (
     values_of,
     variable,
 )
+from rascal.cli.load.reaching import token_of
 from rascal.cli.output import say
 from rascal.errors import ConfigError, ConfigErrors
 
@@ -115,7 +116,7 @@ def run(words: tuple[str, ...], started_fd: int | None, **given: Any) -> None:
     if given["once"]:
         from rascal.cli.load.once import once
 
-        once(order)
+        once(order, json_=given["json_"])
     elif given["check_agents"]:
         from rascal.cli.load.checking import check_agents
 
@@ -151,6 +152,7 @@ class Order:
     """By the names of a load file."""
     load_file: str | None = None
     tags: tuple[str, ...] = ()
+    token: str = ""
     once: bool = False
     book: Book | None = None
     plan: Plan | None = None
@@ -185,7 +187,15 @@ def read_order(words: tuple[str, ...], given: Mapping[str, Any]) -> Order:
         raise ConfigError(f"{file}: {what}{hint}", value=file)
     if idle and not any(values.get(name) for name in ("rate", "users", "profile", "replay")):
         values = {**values, "users": "1", "for": "1s"}
-    return Order(file=file, values=values, load_file=load_file, tags=given["tag"], once=bool(idle))
+    token = token_of(given["token_file"])
+    return Order(
+        file=file,
+        values=values,
+        load_file=load_file,
+        tags=given["tag"],
+        token=token,
+        once=bool(idle),
+    )
 
 
 def read_book(file: str, options: Mapping[str, Any]) -> Book:

@@ -17,11 +17,10 @@ PATIENCE = 15.0
 @click.command()
 @click.argument("run", required=False)
 @click.option("--now", is_flag=True, help="At once: calls under way are given up.")
-@click.option("--why", default="", metavar="TEXT", help="Stands on the run's timeline.")
 @click.option("--wait", is_flag=True, help="Until it has ended.")
 @click.option("--store", metavar="FILE", help="Where runs are kept; RASCAL_STORE without it.")
 @click.option("--json", "json_", is_flag=True, help="For programs.")
-def stop(run: str | None, now: bool, why: str, wait: bool, store: str | None, json_: bool) -> None:
+def stop(run: str | None, now: bool, wait: bool, store: str | None, json_: bool) -> None:
     """End RUN (the newest that goes on): no more arrivals, calls under way may end; a report.
 
     Its outcome is then "interrupted", its exit status 130.
@@ -30,7 +29,7 @@ def stop(run: str | None, now: bool, why: str, wait: bool, store: str | None, js
 
     with refusing(), Store(store) as opened:
         found = running(opened, run)
-        opened.ask(found.id, "stop", now=now, why=why or "rascal load stop")
+        opened.ask(found.id, "stop", now=now, by="rascal load stop")
         deadline = time.monotonic() + PATIENCE
         while not opened.taken(found.id):
             state = opened.run(found.id).state

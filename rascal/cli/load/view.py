@@ -44,10 +44,12 @@ def share_text(share: float | None) -> str:
 
 
 def time_text(seconds: float | None) -> str:
-    """A latency: three digits are enough."""
+    """A latency in three digits or fewer: `250us`, `4.1ms`, `287ms`, `1.5s`."""
     if seconds is None:
         return "-"
-    return f"{seconds * 1e6:.0f}us" if seconds < 0.001 else span(seconds)
+    if seconds < 0.0009995:
+        return f"{seconds * 1e6:.0f}us"
+    return f"{seconds * 1000:.0f}ms" if 0.00995 <= seconds < 0.0995 else span(seconds)
 
 
 def clock_text(seconds: float) -> str:
@@ -121,7 +123,8 @@ def _rate_lines(look: Look) -> list[str]:
         f"started {rate_text(look.started)}",
         f"ok {rate_text(look.calls.ok)} of {rate_text(look.calls.rate)} calls",
     ]
-    more = [f"in flight {number(look.in_flight)}", f"users {number(look.users)}"]
+    wanted = f" of {number(look.target_users)}" if look.target_users else ""
+    more = [f"in flight {number(look.in_flight)}", f"users {number(look.users)}{wanted}"]
     if look.arrivals.dropped:
         more.append(click.style(f"dropped {number(look.arrivals.dropped)}", fg="red"))
     if look.calls.counts.reduced:

@@ -1,0 +1,145 @@
+"""`rascal load run --check-agents`: each agent sends one request, and says how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from rascal.cli.load.going import Interrupts, go, refusing
+from rascal.cli.load.reaching import link_for
+from rascal.cli.load.run import Order, flag_of
+from rascal.cli.load.view import time_text
+from rascal.cli.output import NOT_WELL, as_json, grid, leave, many, say, tick
+from rascal.load.types import SERVED
+
+SOURCE = b'''"""One request of each agent."""
+
+from rascal.load import scenario
+
+
+@scenario("check", pace="1h")
+async def check(user):
+    await user.get("/", name="check")
+'''
+FILE = "rascal_check_agents.py"
+GRACE = 15.0
+"""Seconds beyond a request's time-out in which an agent must have said how it went."""
+TITLES = ("AGENT", "HOST", "VERSION", "CPU", "LAG", "WELL", "TOOK", "WHAT")
+
+
+@attrs.define
+class Said:
+    """What one agent's request came to."""
+
+    info: Any
+    outcome: str = ""
+    detail: str = ""
+    took: float | None = None
+
+    def merge(self, report: Any) -> None:
+        """Take it from a report."""
+        for (kind, _, _), row in report.rows.items():
+            for outcome in row.outcomes if kind == "flow" else ():
+                self.outcome = outcome
+                timed = row.served_actual or row.explicit_actual
+                self.took = timed.most / 1e6 if timed.count else None
+        for sample in report.samples:
+            self.detail = sample.detail
+        for event in report.events:
+            if event.kind == "error":
+                self.detail = self.detail or event.text
+
+    @property
+    def answered(self) -> bool:
+        """Whether the target answered, whatever it said: agent and target can reach each other."""
+        return self.outcome == SERVED or self.outcome in ("http_4xx", "http_5xx", "shed")
+
+
+def check_agents(order: Order, given: Mapping[str, Any]) -> None:
+    """Ask all agents and leave: 0 if each got an answer, 1 if not."""
+
+    async def main(reactor: Any, interrupts: Interrupts) -> list[Said]:
+        return await _ask(reactor, order, given)
+
+    with refusing(flag_of):
+        found = go(main)
+    if given["json_"]:
+        as_json([_data(one) for one in found])
+    else:
+        grid(TITLES, [_row(one) for one in found], right=("CPU", "LAG", "TOOK"))
+        good = sum(one.answered for one in found)
+        say(f"{good} of {many(len(found), 'agent')} got an answer; no load was sent")
+    leave(0 if found and all(one.answered for one in found) else NOT_WELL)
+
+
+async def _ask(reactor: Any, order: Order, given: Mapping[str, Any]) -> list[Said]:
+    from twisted.internet.defer import Deferred
+
+    from rascal.load.planning import plan_of
+
+    assert order.plan is not None
+    link, count = await link_for(reactor, order.plan, given)
+    said: dict[str, Said] = {}
+    waiting: set[str] = set()
+    ended: Deferred[None] = Deferred()
+
+    def over(agent: str) -> None:
+        waiting.discard(agent)
+        if not waiting and not ended.called:
+            ended.callback(None)
+
+    def reported(report: Any) -> None:
+        said[report.agent].merge(report)
+        if report.last:
+            over(report.agent)
+
+    def lost(agent: str, why: str) -> None:
+        said[agent].outcome, said[agent].detail = "lost", why
+        over(agent)
+
+    link.calls.on_report, link.calls.on_lost = reported, lost
+    try:
+        infos: Sequence[Any] = await link.gather(count)
+        said.update({info.name: Said(info) for info in infos})
+        waiting.update(said)
+        values = {"users": str(len(said)), "for": "1s", "target": order.plan.target}
+        plan = plan_of(values, scenarios=("check",), file=FILE)
+        kept = ("timeout", "connect_timeout", "verify", "headers", "allow")
+        plan = attrs.evolve(plan, **{name: getattr(order.plan, name) for name in kept})
+        await link.prepare("check-agents", plan, {FILE: SOURCE})
+        await link.start()
+        try:
+            await ended.addTimeout(plan.timeout + GRACE, reactor)
+        except TimeoutError:
+            for name in waiting:
+                said[name].outcome, said[name].detail = "lost", "it said nothing"
+    finally:
+        await link.close()
+    return [said[name] for name in sorted(said)]
+
+
+def _row(one: Said) -> list[str]:
+    info = one.info
+    what = one.outcome or "no request"
+    return [
+        info.name,
+        info.host,
+        info.version,
+        f"{info.cpu:.0%}",
+        time_text(info.lag),
+        tick(one.answered),
+        time_text(one.took),
+        f"{what}: {one.detail}" if one.detail else what,
+    ]
+
+
+def _data(one: Said) -> dict[str, Any]:
+    return {
+        **one.info.json(),
+        "outcome": one.outcome,
+        "detail": one.detail,
+        "seconds": one.took,
+        "answered": one.answered,
+    }
