@@ -187,7 +187,8 @@ class Redis:
         except RedisRefused as error:
             pong = str(error)
         except RedisLost as error:
-            raise RedisLost(no_greeting(place, protocol)) from error
+            other = bool(protocol.foreign) or place.tls
+            raise (RedisRefused if other else RedisLost)(no_greeting(place, protocol)) from error
         if place.tls:
             check_names(place, protocol)
         if place.password:

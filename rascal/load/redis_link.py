@@ -11,34 +11,31 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from rascal.errors import ConfigError, ConfigErrors, CoordinationError, LoadError, RascalError
+from rascal.errors import CoordinationError
 from rascal.load import reports
 from rascal.load._redis import Place, Redis, RedisLost
-from rascal.load.beats import Beat, beats_of, read_beats
+from rascal.load.beats import Beat, beats_of
 from rascal.load.bundle import LIFE_SECONDS, pack
 from rascal.load.clocks import Offset, measure
 from rascal.load.links import AgentInfo, Callbacks
+from rascal.load.members import Enlisting, Member, failure
 from rascal.load.messages import (
     BEAT_SECONDS,
     KEEP_MS,
-    LAYOUT,
     LOST_SECONDS,
     Entry,
-    Inbox,
     Keys,
     Message,
-    Outbox,
     Seal,
     dumps,
 )
 from rascal.load.plan import Plan, Share
 from rascal.load.plans_json import share_json
-from rascal.load.streams import Reader, Writer
+from rascal.load.streams import Reader
 from rascal.load.types import Event
 
 log = Logger()
@@ -54,65 +51,6 @@ LEAD_SECONDS = 0.6
 """From the order to start until the start: all have it by then."""
 
 
-class Member:
-    """One agent of the run, as the coordinator knows it."""
-
-    def __init__(self, info: AgentInfo, beat: Beat, writer: Writer) -> None:
-        self.info = info
-        self.instance = beat.instance
-        self.writer = writer
-        self.outbox = writer.outbox
-        self.inbox = Inbox()
-        self.count = beat.count
-        self.seen = 0.0
-        """When its beat last went on, on our clock."""
-        self.lost = False
-        self.ended = False
-        self.gone = 0
-        """Reports that it had to drop."""
-        self._waits: dict[str, Deferred[Message]] = {}
-        self._said: dict[str, Message] = {}
-
-    @property
-    def name(self) -> str:
-        """Its name in the run."""
-        return self.info.name
-
-    def answer(self, message: Message) -> None:
-        """It said something that somebody may wait for."""
-        wait = self._waits.pop(message.kind, None)
-        if wait is None:
-            self._said[message.kind] = message
-        else:
-            wait.callback(message)
-
-    def fail(self, error: Exception) -> None:
-        """It will say nothing more."""
-        waits, self._waits = self._waits, {}
-        for wait in waits.values():
-            wait.errback(error)
-
-    def said(self, *kinds: str) -> Deferred[Message]:
-        """The first message of one of these kinds."""
-        wait: Deferred[Message] = Deferred(lambda _: self._forget(kinds))
-        for kind in kinds:
-            if kind in self._said:
-                wait.callback(self._said.pop(kind))
-                return wait
-
-        def done(result: Any) -> Any:
-            self._forget(kinds)
-            return result
-
-        wait.addBoth(done)
-        self._waits.update(dict.fromkeys(kinds, wait))
-        return wait
-
-    def _forget(self, kinds: Sequence[str]) -> None:
-        for kind in kinds:
-            self._waits.pop(kind, None)
-
-
 class RedisLink:
     """The agents that are at a Redis. Implements links.Link; used for one run.
 
@@ -123,6 +61,7 @@ class RedisLink:
         namespace: of the keys.
         names: only agents with these names; empty takes any.
         patience: seconds to wait for agents.
+        check_target: whether agents look before the start that the target takes connections.
         on_closed: called at the end of `close`: ends agents that were started for this run.
     """
 
@@ -135,6 +74,7 @@ class RedisLink:
         namespace: str = "rascal",
         names: Sequence[str] = (),
         patience: float = GATHER_SECONDS,
+        check_target: bool = True,
         on_closed: Callable[[], Any] | None = None,
     ) -> None:
         self.calls = Callbacks()
@@ -144,6 +84,7 @@ class RedisLink:
         self.keys = Keys(namespace)
         self.names = tuple(names)
         self.patience = patience
+        self.check_target = check_target
         self.on_closed = on_closed
         self.session = secrets.token_hex(16)
         self.seal = Seal(token)
@@ -152,6 +93,10 @@ class RedisLink:
         """By instance."""
         self.offset = Offset(0.0, 0.0)
         self.state = "gathering"
+        self._begun = 0.0
+        """Second 0 on our clock."""
+        self._shared: tuple[int, ...] = ()
+        """Whom the arrivals belong to."""
         self._reader: Reader | None = None
         self._bundle = b""
         self._pulses = 0
@@ -180,8 +125,9 @@ class RedisLink:
         self._reader.start()
         self._looked = self._steady = self.reactor.seconds()
         self._look()
-        await self._enlist(count)
-        return [member.info for member in self._in_order()]
+        await Enlisting(self).enlist(count)
+        self._shared = tuple(member.info.index for member in self.members.values())
+        return [member.info for member in self.in_order()]
 
     async def prepare(self, run: str, plan: Plan, files: Mapping[str, bytes]) -> None:
         """See links.Link."""
@@ -190,13 +136,14 @@ class RedisLink:
         seal = Seal(self.token, "bundle")
         self._bundle = pack(self.session, run, plan, files, seal=seal, now=now)
         await self._put_bundle()
-        members = self._in_order()
+        members = self.in_order()
+        order = {"run": run, "members": list(self._shared), "check": self.check_target}
         for member in members:
-            self._say(member, "prepare", run=run, members=[one.info.index for one in members])
+            self.say(member, "prepare", name=member.name, index=member.info.index, **order)
         await self._answers(members, "prepared", PREPARE_SECONDS)
         for group in (members[:1], members[1:]):
             for member in group:
-                self._say(member, "set_up", run=member is members[0])
+                self.say(member, "set_up", run=member is members[0])
             await self._answers(group, "ready", PREPARE_SECONDS)
         self._bundle = b""
         self.redis.command("DEL", self.keys.bundle(self.session)).addErrback(lambda _: None)
@@ -205,10 +152,10 @@ class RedisLink:
     async def start(self) -> float:
         """See links.Link."""
         self.offset = await measure(self.redis, self.reactor)
-        at = self.reactor.seconds() + LEAD_SECONDS
+        self._begun = at = self.reactor.seconds() + LEAD_SECONDS
         self.state = "running"
         for member in self.members.values():
-            self._say(member, "start", at=round(self.offset.redis(at), 6))
+            self.say(member, "start", at=round(self.offset.redis(at), 6))
         return float(at)
 
     def change(self, shares: Sequence[Share], second: int) -> None:
@@ -218,6 +165,7 @@ class RedisLink:
 
     def reshare(self, members: Sequence[int], second: int) -> None:
         """See links.Link. Members that are lost are told as well: they may come back."""
+        self._shared = tuple(members)
         self._say_all("reshare", members=list(members), second=second)
 
     def stop(self, now: bool = False) -> None:
@@ -235,99 +183,6 @@ class RedisLink:
         finally:
             self.state = "closed"
             await self._shut()
-
-    # ---- gathering
-
-    async def _enlist(self, count: int) -> None:
-        """Take agents that are free, until there are enough."""
-        refused: dict[str, str] = {}
-        deadline = self.reactor.seconds() + self.patience
-        while True:
-            beats = await read_beats(self.redis, self.keys, self.seal)
-            taken = {member.instance for member in self.members.values()}
-            free = [beat for beat in beats if beat.instance not in taken]
-            for beat in free:
-                if why := self._unusable(beat):
-                    refused[beat.instance] = f"{beat.name} ({beat.host}, {beat.pid}): {why}"
-            free = [beat for beat in free if beat.instance not in refused]
-            wanted = free[: count - len(self.members)] if count else free
-            await self._ask(wanted, refused)
-            if self.members and len(self.members) >= count:
-                return
-            if self.reactor.seconds() > deadline:
-                raise CoordinationError(self._too_few(count, refused))
-            again = [beat.instance for beat in beats if self._unusable(beat)]
-            for instance in again:
-                refused.pop(instance, None)
-            await deferLater(self.reactor, 0.1)
-
-    def _unusable(self, beat: Beat) -> str:
-        if self.names and beat.name not in self.names:
-            return "not among the agents named"
-        if beat.problem:
-            return beat.problem
-        if beat.state != "idle":
-            return f"it is busy with run {beat.run}" if beat.run else "it is busy"
-        return ""
-
-    async def _ask(self, wanted: Sequence[Beat], refused: dict[str, str]) -> None:
-        """Enlist these; those that will not are refused."""
-        asked = []
-        for beat in wanted:
-            index = self._free_index()
-            info = AgentInfo(
-                name=self._unique(beat.name),
-                index=index,
-                host=beat.host,
-                pid=beat.pid,
-                version=beat.version,
-                cpu=beat.cpu,
-                lag=beat.lag,
-            )
-            writer = self._writer(beat.instance)
-            member = Member(info, beat, writer)
-            member.seen = self.reactor.seconds()
-            self.members[beat.instance] = member
-            asked.append(member)
-            issued = round(self.offset.redis(self.reactor.seconds()), 3)
-            data = {"name": info.name, "index": index, "issued": issued, "layout": LAYOUT}
-            self._say(member, "enlist", **data)
-        for member in asked:
-            try:
-                wait = member.said("joined", "refused")
-                answer = await wait.addTimeout(ANSWER_SECONDS, self.reactor)
-                why = answer.data.get("why", "") if answer.kind == "refused" else ""
-            except Exception:
-                why = "it does not answer"
-            if why or member.lost:
-                info = member.info
-                why = why or "it is gone"
-                refused[member.instance] = f"{info.name} ({info.host}, {info.pid}): {why}"
-                del self.members[member.instance]
-
-    def _writer(self, instance: str) -> Writer:
-        address = ("to", self.session, instance)
-        key = self.keys.to(instance)
-        return Writer(self.redis, self.reactor, self.seal, key, address, Outbox())
-
-    def _free_index(self) -> int:
-        taken = {member.info.index for member in self.members.values()}
-        return next(index for index in range(len(taken) + 1) if index not in taken)
-
-    def _unique(self, name: str) -> str:
-        taken = {member.name for member in self.members.values()}
-        names = [name, *(f"{name}-{n}" for n in range(2, len(taken) + 3))]
-        return next(one for one in names if one not in taken)
-
-    def _too_few(self, count: int, refused: Mapping[str, str]) -> str:
-        have = len(self.members)
-        need = f"{count or 1} agent{'s are' if count > 1 else ' is'} needed"
-        there = f"{have or 'none'} {'are' if have > 1 else 'is'} free at Redis {self.place}"
-        lines = "".join(f"; {line}" for line in sorted(set(refused.values())))
-        return f"{need}, {there}{lines}"
-
-    def _in_order(self) -> list[Member]:
-        return sorted(self.members.values(), key=lambda member: member.info.index)
 
     # ---- preparing and releasing
 
@@ -351,17 +206,18 @@ class RedisLink:
                     f"agent {member.name} has not answered for {seconds:g}s"
                 ) from error
             if answer.kind == "failed":
-                raise _failure(member.name, answer.data)
+                raise failure(member.name, answer.data)
 
     async def _release(self) -> None:
         """Let the members go; one of them tears the run down."""
-        alive = [member for member in self._in_order() if not member.lost]
+        self.state = "releasing"
+        alive = [member for member in self.in_order() if not member.lost]
         for member in alive[1:]:
-            self._say(member, "release", run=False)
+            self.say(member, "release", run=False)
         for group in (alive[1:], alive[:1]):
             for member in group:
                 if member is alive[0]:
-                    self._say(member, "release", run=True)
+                    self.say(member, "release", run=True)
                 try:
                     wait = member.said("released")
                     answer = await wait.addTimeout(RELEASE_SECONDS, self.reactor)
@@ -394,13 +250,19 @@ class RedisLink:
 
     # ---- talking
 
-    def _say(self, member: Member, kind: str, **data: Any) -> None:
+    def in_order(self) -> list[Member]:
+        """The members, by number."""
+        members = self.members.values()
+        return sorted(members, key=lambda one: (one.info.index, one.name, one.instance))
+
+    def say(self, member: Member, kind: str, **data: Any) -> None:
+        """Order something of a member."""
         member.outbox.put(Message(kind, data))
         member.writer.flush()
 
     def _say_all(self, kind: str, **data: Any) -> None:
         for member in self.members.values():
-            self._say(member, kind, **data)
+            self.say(member, kind, **data)
 
     def _came(self, found: Sequence[Entry]) -> None:
         """Messages of the members have come."""
@@ -435,6 +297,12 @@ class RedisLink:
             )
         else:
             member.answer(message)
+
+    def _resume(self, member: Member) -> None:
+        """A member that did not run begins nothing; let it, if it still has a part."""
+        if member.info.index in self._shared:
+            second = int(self.reactor.seconds() - self._begun) + 2
+            self.say(member, "reshare", members=list(self._shared), second=second)
 
     def _event(self, kind: str, text: str, agent: str = "") -> None:
         self.calls.on_event(Event(second=-1, kind=kind, text=text, agent=agent))
@@ -484,8 +352,11 @@ class RedisLink:
         member.count, member.seen = beat.count, now
         if beat.session == self.session:
             member.outbox.hear(beat.heard, now)
-        elif member.outbox.heard and self.state != "closed":
-            self._lose(member, "it has given up the run")
+        elif member.outbox.heard:
+            if self.state == "releasing":
+                member.answer(Message("released"))
+            else:
+                self._lose(member, "it has given up the run")
             return
         if member.lost:
             member.lost = False
@@ -517,17 +388,3 @@ class RedisLink:
             member.outbox.again()
             member.writer.flush()
         self._event("note", f"Redis at {self.place} is back")
-
-
-def _failure(agent: str, data: Mapping[str, Any]) -> RascalError:
-    """What an agent could not do, as the error that it had."""
-    lines = [str(line) for line in data.get("lines", ())] or ["it failed"]
-    if data.get("error") == "config":
-        return ConfigErrors([ConfigError(line) for line in lines])
-    text = f"agent {agent}: " + "; ".join(lines)
-    return CoordinationError(text) if data.get("error") == "coordination" else LoadError(text)
-
-
-def as_json(infos: Sequence[AgentInfo]) -> list[dict[str, Any]]:
-    """For `rascal load agents --json`."""
-    return [attrs.asdict(info) for info in infos]

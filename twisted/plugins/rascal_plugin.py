@@ -14,6 +14,13 @@ proxy = ServiceMaker(
     "rascal-proxy",
 )
 
+agent = ServiceMaker(
+    "Rascal agent",
+    "rascal.tap.agent",
+    "Runs load scenarios for coordinators that use the same Redis.",
+    "rascal-agent",
+)
+
 lean = Reactor(
     "lean",
     "rascal.reactor",
