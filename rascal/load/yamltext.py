@@ -16,6 +16,9 @@ from rascal.errors import ConfigError, ConfigErrors
 LIMIT = 1 << 20
 """Characters of a file."""
 _HINT = "a text that begins with \" ' % * & ! [ { > | @ or holds ': ' or ' #' stands in quotes"
+_YAML = "tag:yaml.org,2002:"
+_PLAIN = ["str", "int", "float", "bool", "null", "timestamp", "merge", "value", "map", "seq"]
+"""What YAML takes plain scalars for; all of it is text here."""
 
 
 class Text(str):
@@ -97,11 +100,11 @@ def _value(node: Any, path: str, findings: list[ConfigError], seen: set[int]) ->
         findings.append(ConfigError(message, path=path, line=line, column=column, code=code))
 
     if id(node) in seen:
-        wrong("aliases (*name) are not used here: write the value again")
+        wrong("an alias (*name) means what stands here: write it again there instead")
         return None
     seen.add(id(node))
-    if node.tag.startswith("!"):
-        wrong(f"tags are not used here: '{node.tag}'; {_HINT}")
+    if node.tag.removeprefix(_YAML) not in _PLAIN:
+        wrong(f"tags are not used here: '{node.tag.replace(_YAML, '!!')}'; {_HINT}")
     if isinstance(node, yaml.ScalarNode):
         return Text.at(node.value, line, column, node.style or "")
     if isinstance(node, yaml.SequenceNode):
