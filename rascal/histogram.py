@@ -198,22 +198,24 @@ class Histogram:
     def encode(self) -> bytes:
         """Bytes that `decode` reads; also of a delta."""
         out = bytearray()
-        buckets = {index: times for index, times in self.buckets.items() if times}
+        buckets = self.buckets
+        if 0 in buckets.values():
+            buckets = _filled(buckets)
         if not buckets and not self.total and self.low == UNSET:
             return b"\0"
-        indices = sorted(buckets)
-        width = (indices[-1] - indices[0]) // 2 + 1 if indices else 0
-        dense = width <= 4 * len(indices) and width > 0
+        first, last = (min(buckets), max(buckets)) if buckets else (0, 0)
+        width = (last - first) // 2 + 1
+        dense = width <= 4 * len(buckets)
         out.append(_DENSE if dense else _SPARSE)
         put_signed(out, self.total)
         put(out, 0 if self.low == UNSET else self.low + 1)
         put(out, self.high + 1)
-        put(out, len(indices))
+        put(out, len(buckets))
         if dense:
-            _put_dense(out, buckets, indices[0], indices[-1])
+            _put_dense(out, buckets, first, width)
         else:
             at = 0
-            for index in indices:
+            for index in sorted(buckets):
                 put(out, index - at)
                 put_signed(out, buckets[index])
                 at = index
@@ -310,21 +312,21 @@ def _filled(buckets: dict[int, int]) -> dict[int, int]:
     return {index: times for index, times in buckets.items() if times}
 
 
-def _put_dense(out: bytearray, buckets: dict[int, int], first: int, last: int) -> None:
+def _put_dense(out: bytearray, buckets: dict[int, int], first: int, width: int) -> None:
     """Half a byte a bucket; counts that do not fit follow."""
     put(out, first)
-    put(out, (last - first) // 2 + 1)
-    escaped = bytearray()
-    get = buckets.get
-    for index in range(first, last + 1, 2):
-        pair = 0
-        for times in (get(index, 0), get(index + 1, 0)):
-            if not 0 <= times < _ESCAPE:
-                put_signed(escaped, times)
-                times = _ESCAPE
-            pair = pair << 4 | times
-        out.append(pair)
-    out += escaped
+    put(out, width)
+    pairs = bytearray(width)
+    escaped: list[int] = []
+    for index, times in buckets.items():
+        if not 0 < times < _ESCAPE:
+            escaped.append(index)
+            times = _ESCAPE
+        offset = index - first
+        pairs[offset >> 1] |= times if offset & 1 else times << 4
+    out += pairs
+    for index in sorted(escaped):
+        put_signed(out, buckets[index])
 
 
 def _take_dense(buckets: dict[int, int], data: bytes, at: int) -> int:

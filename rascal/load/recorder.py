@@ -124,11 +124,15 @@ class Recorder:
         if second != flow.second or row is None:
             row = _row_of(flow, second)
         outcome = call.outcome
-        counts = row.outcomes
-        counts[outcome] = counts.get(outcome, 0) + 1
+        if outcome in row.outcomes:
+            row.outcomes[outcome] += 1
+        else:
+            row.outcomes[outcome] = 1
         row.replies += call.replies
         row.sent += call.sent
         row.received += call.received
+        if call.attempts != 1 or call.lane != "fast":
+            _count_unusual(row, call)
         if outcome == "served":
             corrected, actual = row.served, row.served_actual
             if call.reduced:
@@ -136,39 +140,43 @@ class Recorder:
         elif outcome in EXPLICIT:
             corrected, actual = row.explicit, row.explicit_actual
         else:
-            corrected = None
-        if call.attempts != 1 or call.failures or call.lane != "fast":
-            _count_unusual(row, call)
-        if corrected is None:
             return
-        ended = call.ended
         # Histogram.record, twice, written out. Counts follow from the buckets in `_close`.
+        ended = call.ended
         value = int((ended - intended) * 1e6 + 0.5)
-        if value < 0:
-            value = 0
-        shift = value.bit_length() - 8
-        index = (shift << 7) + (value >> shift) if shift > 0 else value
-        buckets = corrected.buckets
-        buckets[index] = buckets.get(index, 0) + 1
+        if value > 255:
+            shift = value.bit_length() - 8
+            index = (shift << 7) + (value >> shift)
+        else:
+            index = value = value if value > 0 else 0
         corrected.total += value
         if value < corrected.low:
             corrected.low = value
         if value > corrected.high:
             corrected.high = value
+        buckets = corrected.buckets
+        if index in buckets:
+            buckets[index] += 1
+        else:
+            buckets[index] = 1
         started = call.started
         if started != intended:
             value = int((ended - started) * 1e6 + 0.5)
-            if value < 0:
-                value = 0
-            shift = value.bit_length() - 8
-            index = (shift << 7) + (value >> shift) if shift > 0 else value
-        buckets = actual.buckets
-        buckets[index] = buckets.get(index, 0) + 1
+            if value > 255:
+                shift = value.bit_length() - 8
+                index = (shift << 7) + (value >> shift)
+            else:
+                index = value = value if value > 0 else 0
         actual.total += value
         if value < actual.low:
             actual.low = value
         if value > actual.high:
             actual.high = value
+        buckets = actual.buckets
+        if index in buckets:
+            buckets[index] += 1
+        else:
+            buckets[index] = 1
 
     def amend(self, call: Call, outcome: str, detail: str = "") -> None:
         """Give a call that was recorded another outcome; one that was not just takes it."""
