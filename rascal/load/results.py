@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import attrs
 
+from rascal.load.live import Live, live
 from rascal.load.reports import decode_row, encode_row, put_meters, take_meters
 from rascal.load.types import Event, FlowKind, Meters, Report, Row, Sample
 
@@ -236,6 +237,10 @@ class Results:
     def series(self, kind: FlowKind, name: str) -> Series:
         """The same with sum and revisions."""
         return self._series[kind].get(name, _NONE)
+
+    def live(self, seconds: int = 10) -> Live:
+        """The last closed seconds in a few numbers, cheap enough for once a second."""
+        return live(self, seconds)
 
     def total(
         self,
