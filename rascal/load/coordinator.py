@@ -339,16 +339,15 @@ class Coordinator:
     def _asked(self) -> None:
         """What others asked of the run, by way of the store."""
         for request in self.keeper.requests():
-            kind = request.get("kind")
-            by = f" by {request['by']}" if request.get("by") else ""
+            kind, why = request.get("kind"), str(request.get("why") or "")
             if kind == "stop":
-                self.stop(f"stopped{by}", now=bool(request.get("now")))
+                self.stop(why or "stopped from elsewhere", now=bool(request.get("now")))
             elif kind == "change":
                 profiles = request.get("profiles") or {"": str(request.get("profile", ""))}
                 try:
                     self.change(profiles)
                 except ConfigErrors as errors:
-                    self.event("error", f"the change asked for{by} cannot be made: {errors}")
+                    self.event("error", f"the change that was asked for cannot be made: {errors}")
 
     def _judge(self) -> None:
         """Stop rules, each time when another second is complete."""
