@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from rascal.cli.load.going import Interrupts, go, refusing
-from rascal.cli.load.reaching import link_for
+from rascal.cli.load.reaching import agents_for, link_for
 from rascal.cli.load.run import Order, flag_of
 from rascal.cli.load.view import time_text
 from rascal.cli.output import NOT_WELL, as_json, grid, leave, many, say, tick
 from rascal.load.types import SERVED
+
+if TYPE_CHECKING:
+    from rascal.load.links import Link
+    from rascal.load.plan import Plan
 
 SOURCE = b'''"""One request of each agent."""
 
@@ -60,10 +64,14 @@ class Said:
 def check_agents(order: Order, given: Mapping[str, Any]) -> None:
     """Ask all agents and leave: 0 if each got an answer, 1 if not."""
 
-    async def main(reactor: Any, interrupts: Interrupts) -> list[Said]:
-        return await _ask(reactor, order, given)
+    assert order.plan is not None
+    with refusing(flag_of), agents_for(order.plan, given) as place:
 
-    with refusing(flag_of):
+        async def main(reactor: Any, interrupts: Interrupts) -> list[Said]:
+            assert order.plan is not None
+            link, count = link_for(reactor, order.plan, given, place)
+            return await _ask(reactor, order.plan, link, count)
+
         found = go(main)
     if given["json_"]:
         as_json([_data(one) for one in found])
@@ -74,13 +82,11 @@ def check_agents(order: Order, given: Mapping[str, Any]) -> None:
     leave(0 if found and all(one.answered for one in found) else NOT_WELL)
 
 
-async def _ask(reactor: Any, order: Order, given: Mapping[str, Any]) -> list[Said]:
+async def _ask(reactor: Any, asked: Plan, link: Link, count: int) -> list[Said]:
     from twisted.internet.defer import Deferred
 
     from rascal.load.planning import plan_of
 
-    assert order.plan is not None
-    link, count = await link_for(reactor, order.plan, given)
     said: dict[str, Said] = {}
     waiting: set[str] = set()
     ended: Deferred[None] = Deferred()
@@ -104,10 +110,10 @@ async def _ask(reactor: Any, order: Order, given: Mapping[str, Any]) -> list[Sai
         infos: Sequence[Any] = await link.gather(count)
         said.update({info.name: Said(info) for info in infos})
         waiting.update(said)
-        values = {"users": str(len(said)), "for": "1s", "target": order.plan.target}
+        values = {"users": str(len(said)), "for": "1s", "target": asked.target}
         plan = plan_of(values, scenarios=("check",), file=FILE)
         kept = ("timeout", "connect_timeout", "verify", "headers", "allow")
-        plan = attrs.evolve(plan, **{name: getattr(order.plan, name) for name in kept})
+        plan = attrs.evolve(plan, **{name: getattr(asked, name) for name in kept})
         await link.prepare("check-agents", plan, {FILE: SOURCE})
         await link.start()
         try:

@@ -16,7 +16,6 @@ import click
 from rascal.cli.load.following import ends_of
 from rascal.cli.load.view import clock_text, rate_text, share_text, time_text
 from rascal.cli.output import grid_lines, number, tick
-from rascal.language import show
 from rascal.load.types import SERVED, Row
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def seconds_of(ended: Ended) -> float:
         if row.planned
     ]
     lasted = float(max(seconds, default=-1) + 1)
-    ends = ends_of(ended.plan)
+    ends = ends_of(ended.plan.shares)
     if ends is not None and lasted > ends - 1:
         return min(ends, lasted) if lasted >= ends else ends
     return lasted
@@ -249,19 +248,19 @@ def _samples(ended: Ended) -> list[str]:
 MEANINGS = {
     1: "an objective was not kept",
     3: "it proves nothing",
-    4: "a stop rule ended it",
-    130: "it was interrupted",
 }
 
 
 def _last_lines(ended: Ended, seconds: float) -> list[str]:
     meaning = MEANINGS.get(ended.status or 0, "")
-    why = ended.summary.get("why") or ""
+    why = str(ended.summary.get("why") or "")
     words = [f"{ended.outcome} after {clock_text(seconds)}"]
-    words += [text for text in (meaning, str(why)) if text]
+    words += [text for text in (meaning, why) if text]
     if not ended.kept:
         return [f"not kept: {': '.join(words)}"]
-    shares = ", ".join(show(one.profile) for one in ended.plan.shares if one.profile)
+    shares = ", ".join(
+        str(one["profile"]) for one in ended.summary.get("load", ()) if one.get("profile")
+    )
     found = [f"run {ended.run}: {': '.join(words)}" + (f"  ({shares})" if shares else "")]
     found.append(f"look at it again: rascal runs show {ended.run}")
     return found

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rascal.load.types import Event
 
 if TYPE_CHECKING:
-    from rascal.load.plan import Plan
+    from rascal.load.plan import Plan, Share
     from rascal.load.results import Results
     from rascal.load.running import Snapshot
     from rascal.store import Run, Store
@@ -27,6 +27,7 @@ class Follower:
         self.run: Run = store.run(run)
         self.plan: Plan = plan_from_json(dict(self.run.plan))
         self.results: Results = Results()
+        self.ends = ends_of(self.plan.shares)
         self._report = self._event = 0
         self._last: dict[str, int] = {}
         self._ended: set[str] = set()
@@ -52,8 +53,18 @@ class Follower:
             events.append(event)
             if event.agent and event.kind in ("agent_lost", "agent_back"):
                 self._gone[event.agent] = event.kind == "agent_lost"
-            self._draining |= event.kind == "stopping"
+            self._draining |= event.kind in ("stopping", "stop_rule", "limit")
+            if event.kind == "changed" and "shares" in event.data:
+                self._changed(event)
         return events
+
+    def _changed(self, event: Event) -> None:
+        """Another profile, from a second on."""
+        from rascal.load.plans_json import shares_from_json
+
+        lasts = ends_of(shares_from_json(event.data["shares"]))
+        second = float(event.data.get("second", event.second))
+        self.ends = None if lasts is None else second + lasts
 
     @property
     def lost(self) -> tuple[str, ...]:
@@ -77,7 +88,7 @@ class Follower:
         second = max(self._last.values(), default=-1) + 1
         if self.run.started is not None and self.run.state == "running":
             second = max(second, int(now - self.run.started))
-        ends = ends_of(self.plan)
+        ends = self.ends
         state: Any = "running"
         if self.run.state != "running":
             state = "ended"
@@ -106,12 +117,12 @@ class Follower:
             time.sleep(every)
 
 
-def ends_of(plan: Plan) -> float | None:
-    """Seconds until the last profile ends; None if it goes on."""
+def ends_of(shares: Sequence[Share]) -> float | None:
+    """Seconds until the last profile ends; None if one goes on, or is a log that is replayed."""
     found = 0.0
-    for share in plan.shares:
-        for stretch in share.profile:
-            if stretch.lasts is None:
-                return None
-        found = max(found, sum(float(one.lasts.value) for one in share.profile if one.lasts))
-    return found or None
+    for share in shares:
+        lasts = [stretch.lasts for stretch in share.profile]
+        if not lasts or any(one is None for one in lasts):
+            return None
+        found = max(found, sum(float(one.value) for one in lasts if one is not None))
+    return found

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rascal.cli.load.ending import Ended, lines_of
 from rascal.cli.load.going import Interrupts, go, refusing
-from rascal.cli.load.reaching import link_for
+from rascal.cli.load.reaching import agents_for, link_for
 from rascal.cli.load.run import Order, flag_of, title_of
 from rascal.cli.load.showing import Watching, Writer, shown_for
 from rascal.cli.output import as_json, leave, limit, say
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rascal.load.plan import Plan
     from rascal.load.running import Finished
 
+SOON = 1.5
+PREPARING = "preparing: agents load the scenario, and set up"
 SECRET_FLAGS = ("--header",)
 _PASSWORD = re.compile(r"(\w+://[^/\s:@]*:)[^/\s@]+@")
 
@@ -27,44 +29,64 @@ _PASSWORD = re.compile(r"(\w+://[^/\s:@]*:)[^/\s@]+@")
 def offer(order: Order, given: Mapping[str, Any], started_fd: int | None) -> None:
     """Run it and leave with its status."""
     assert order.plan is not None
-    assert order.book is not None
-    plan, files = order.plan, order.book.files
+    plan = order.plan
     with refusing(flag_of):
         store = None if given["no_store"] else opened_store(given["store"])
         shown = shown_for(title_of(plan), quiet=given["quiet"], json_=given["json_"])
-        writer = Writer(shown)
 
-        def began(run: str, control: Any) -> None:
+        def began(run: str) -> None:
             if store is not None:
                 shown.title = f"run {run}  {title_of(plan)}"
             if started_fd is not None:
                 _announce(started_fd, run)
 
-        async def main(reactor: Any, interrupts: Interrupts) -> Finished:
-            from rascal.load.running import run_load
+        with agents_for(plan, given) as place:
+            finished = _run(order, given, place, store, Writer(shown), began)
+        if store is not None:
+            store.close()
+    leave(report(plan, finished, kept=store is not None, json_=given["json_"]))
 
-            def begins(run: str, control: Any) -> None:
-                began(run, control)
-                interrupts.ask = lambda count: control.stop("ctrl-C", now=count > 1)
 
-            link, agents = await link_for(reactor, plan, given, order.book)
+def _run(
+    order: Order,
+    given: Mapping[str, Any],
+    place: Any,
+    store: Any,
+    writer: Writer,
+    began: Callable[[str], None],
+) -> Finished:
+    """All of it, in the reactor; the screen is left as it was found."""
+    plan, book = order.plan, order.book
+    assert plan is not None
+    assert book is not None
+
+    async def main(reactor: Any, interrupts: Interrupts) -> Finished:
+        from rascal.load.running import run_load
+
+        def begins(run: str, control: Any) -> None:
+            began(run)
+            interrupts.ask = lambda count: control.stop("ctrl-C", now=count > 1)
+
+        waiting = reactor.callLater(SOON, writer.tell_before_looks, PREPARING)
+        try:
+            link, agents = link_for(reactor, plan, given, place, book)
             return await run_load(
                 reactor,
                 plan,
-                files,
+                book.files,
                 link=link,
                 agents=agents,
                 store=store,
                 listener=Watching(writer, reactor.callLater, begins),
                 about=about(plan),
             )
+        finally:
+            if waiting.active():
+                waiting.cancel()
 
-        with writer.open():
-            writer.tell("preparing: agents load the scenario and set up")
-            finished = go(main, writer.tell)
-        if store is not None:
-            store.close()
-    leave(report(plan, finished, kept=store is not None, json_=given["json_"]))
+    with writer.open():
+        found: Finished = go(main, writer.tell)
+    return found
 
 
 def opened_store(path: str | None) -> Any:

@@ -127,7 +127,7 @@ def _world(reactor: Any, plan: Any, book: Any, targets: Any, teller: Teller) -> 
     class ToldUser(User):
         """Says what it sends and what comes back."""
 
-        def request(self, method: str, url: Any, **given: Any) -> Any:  # type: ignore[override]
+        def request(self, method: str, url: Any, **given: Any) -> Any:
             number = teller.sent(method, str(url), given)
             deferred = super().request(method, url, **given)
 

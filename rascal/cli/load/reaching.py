@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rascal.errors import ConfigError
@@ -15,12 +16,11 @@ if TYPE_CHECKING:
     from rascal.load.plan import Plan
     from rascal.load.targets import Targets
 
-TOKEN, TOKEN_FILE, REDIS, PASSWORD = (
-    "RASCAL_TOKEN",
-    "RASCAL_TOKEN_FILE",
-    "RASCAL_REDIS",
-    "RASCAL_REDIS_PASSWORD",
-)
+TOKEN_FILE, REDIS, PASSWORD = "RASCAL_TOKEN_FILE", "RASCAL_REDIS", "RASCAL_REDIS_PASSWORD"
+GATHER = 10.0
+"""Seconds to wait for agents that others started."""
+STARTING = 60.0
+"""The same for our own, which have to start."""
 
 
 def count_of(given: Mapping[str, Any]) -> int | None:
@@ -35,19 +35,9 @@ def count_of(given: Mapping[str, Any]) -> int | None:
 
 def token_of(file: str | None) -> str:
     """The token that coordinator and agents share; "" if there is none. Raises ConfigError."""
-    path = file or ("" if os.environ.get(TOKEN) else os.environ.get(TOKEN_FILE, ""))
-    if not path:
-        return os.environ.get(TOKEN, "")
-    flag = "--token-file" if file else TOKEN_FILE
-    try:
-        with open(path, encoding="utf-8") as opened:
-            token = opened.read(4096).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise ConfigError(f"{flag}: '{path}' cannot be read: {why}") from error
-    if not token:
-        raise ConfigError(f"{flag}: '{path}' is empty: rascal token makes a token")
-    return token
+    from rascal.load.bundle import read_token
+
+    return read_token(file or os.environ.get(TOKEN_FILE), os.environ)
 
 
 def place_of(text: str) -> Place:
@@ -64,23 +54,62 @@ def targets_for(plan: Plan, token: str) -> Targets:
     return Targets(plan.allow, token or None)
 
 
-async def link_for(
-    reactor: Any, plan: Plan, given: Mapping[str, Any], book: Book | None = None
+@contextmanager
+def agents_for(plan: Plan, given: Mapping[str, Any]) -> Iterator[Place | None]:
+    """Where the agents are: at --redis, or started here for this run; None is this process.
+
+    To be entered in the main thread, before the reactor runs. Raises ConfigError and
+    CoordinationError.
+    """
+    count = count_of(given)
+    if given["redis"]:
+        yield place_of(given["redis"])
+    elif count is None or count == 1:
+        yield None
+    else:
+        from rascal.load import embedded
+
+        words = ["--dependencies"] if plan.dependencies else []
+        if given["token_file"]:
+            words += ["--token-file", os.path.abspath(given["token_file"])]
+        with (
+            embedded.redis() as server,
+            embedded.agents(server.place, count, targets=plan.allow, words=words),
+        ):
+            yield server.place
+
+
+def link_for(
+    reactor: Any,
+    plan: Plan,
+    given: Mapping[str, Any],
+    place: Place | None,
+    book: Book | None = None,
 ) -> tuple[Link, int]:
-    """The link, and how many agents are wanted of it.
+    """The link, and how many agents are wanted of it (0: all that are there).
 
     Args:
+        place: what `agents_for` gave.
         book: the scenarios, if they are loaded: an engine of this process takes them over.
     """
-    count, token = count_of(given), token_of(given["token_file"])
-    if given["redis"]:
-        from rascal.load.redis_link import RedisLink
-
-        return RedisLink(place_of(given["redis"]), reactor, token=token), count or 0
-    if count is None or count == 1:
+    if place is None:
         from rascal.load.local import LocalLink
 
-        return LocalLink(reactor, targets=targets_for(plan, token), book=book), 1
-    from rascal.load.embedded import local_link
+        targets = targets_for(plan, own_token(given["token_file"]))
+        return LocalLink(reactor, targets=targets, book=book), 1
+    from rascal.load.redis_link import RedisLink
 
-    return await local_link(reactor, count, allow=plan.allow), count
+    patience = GATHER if given["redis"] else STARTING
+    token = token_of(given["token_file"])
+    link = RedisLink(place, reactor, token=token, patience=patience)
+    return link, count_of(given) or 0
+
+
+def own_token(file: str | None) -> str:
+    """The token for proofs of targets. One in the environment may be meant for something else."""
+    try:
+        return token_of(file)
+    except ConfigError:
+        if file:
+            raise
+        return ""

@@ -20,7 +20,7 @@ from rascal.cli.load.flags import (
     values_of,
     variable,
 )
-from rascal.cli.load.reaching import token_of
+from rascal.cli.load.reaching import count_of, own_token
 from rascal.cli.output import say
 from rascal.errors import ConfigError, ConfigErrors
 
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from rascal.load.plan import Plan
 
 YAML = (".yml", ".yaml")
+LOAD = ("rate", "users", "for", "profile", "profiles", "replay")
+HOW_MUCH = (
+    "how much load? --rate 200/s --for 60s, or --users 50 --for 60s, or "
+    "--profile 'ramp 0..200/s for 30s, hold 200/s for 5m'"
+)
 
 
 class RunCommand(click.Command):
@@ -185,9 +190,15 @@ def read_order(words: tuple[str, ...], given: Mapping[str, Any]) -> Order:
         what = "a folder" if os.path.isdir(file) else "there is no such file"
         hint = "" if file.endswith((".py", *YAML)) else "; scenarios come behind the file"
         raise ConfigError(f"{file}: {what}{hint}", value=file)
-    if idle and not any(values.get(name) for name in ("rate", "users", "profile", "replay")):
-        values = {**values, "users": "1", "for": "1s"}
-    token = token_of(given["token_file"])
+    if idle:
+        values = {name: value for name, value in values.items() if name not in LOAD}
+        values |= {"users": "1", "for": "1s"}
+    elif load_file is None and not any(values.get(one) for one in LOAD if one != "for"):
+        raise ConfigError(HOW_MUCH)
+    if not values.get("target"):
+        raise ConfigError("which target? --target URL, such as http://127.0.0.1:8080")
+    count_of(given)
+    token = own_token(given["token_file"])
     return Order(
         file=file,
         values=values,

@@ -137,7 +137,7 @@ class Writer:
         self._ready = threading.Condition()
         self._look: Look | None = None
         self._texts: deque[str] = deque(maxlen=1000)
-        self._ended = False
+        self._ended = self._looked = False
         self._thread = threading.Thread(target=self._run, name="screen", daemon=True)
 
     @contextmanager
@@ -158,6 +158,7 @@ class Writer:
         """Show it soon."""
         with self._ready:
             self._look = look
+            self._looked = True
             self._ready.notify()
 
     def tell(self, text: str) -> None:
@@ -165,6 +166,11 @@ class Writer:
         with self._ready:
             self._texts.append(text)
             self._ready.notify()
+
+    def tell_before_looks(self, text: str) -> None:
+        """Say it unless there is something to look at already."""
+        if not self._looked:
+            self.tell(text)
 
     def _run(self) -> None:
         try:
