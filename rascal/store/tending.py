@@ -78,5 +78,6 @@ class Tender(Reader):
                 "(SELECT 1 FROM files WHERE files.digest = sources.digest)"
             )
         with self.database.words():
-            self.database.connection.execute("PRAGMA incremental_vacuum").fetchall()
+            # execute() would give back one page: this pragma wants a step for each.
+            self.database.connection.executescript("PRAGMA incremental_vacuum")
         return found
