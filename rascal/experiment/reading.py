@@ -20,6 +20,7 @@ from typing import Any
 import attrs
 
 from rascal.config.registry import installed
+from rascal.containers import KINDS as CONTAINERS
 from rascal.errors import ConfigError, ConfigErrors, did_you_mean
 from rascal.experiment.expectation import read_expectation
 from rascal.experiment.questions import read_check
@@ -61,7 +62,7 @@ NAMES = (
 )  # fmt: skip
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,63}")
 _FAULT, _FAULT_END = Time("fault"), Time("fault.end")
-CONTAINER_KINDS = ("pause", "kill", "stop", "restart", "disconnect", "limit_cpu", "limit_memory")
+CONTAINER_KINDS = tuple(CONTAINERS)
 
 
 def read_experiment(path: str) -> Experiment:
@@ -412,16 +413,5 @@ def _kinds() -> Mapping[str, OptionTable]:
                 known = _KINDS.get(name)
                 more = [one for key, one in table.items() if known is None or key not in known]
                 _KINDS[name] = OptionTable(*(known.values() if known else ()), *more)
-        _KINDS.update(CONTAINERS)
+        _KINDS.update((name, kind.options) for name, kind in CONTAINERS.items())
     return _KINDS
-
-
-CONTAINERS: Mapping[str, OptionTable] = {
-    "pause": OptionTable(),
-    "kill": OptionTable(Option("signal", "text", "The signal", "SIGKILL")),
-    "stop": OptionTable(Option("grace", "duration", "Until it is killed", 10.0)),
-    "restart": OptionTable(Option("grace", "duration", "Until it is killed", 10.0)),
-    "disconnect": OptionTable(Option("network", "text", "Of which network; default all")),
-    "limit_cpu": OptionTable(Option("cpu", "number", "Cores", required=True, minimum=0.01)),
-    "limit_memory": OptionTable(Option("memory", "size", "Bytes", required=True)),
-}
