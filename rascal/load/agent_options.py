@@ -109,8 +109,7 @@ def agent_options(
         try:
             values[name] = _value(AGENT[name], text)
         except ConfigError as error:
-            error.message = f"--{name.replace('_', '-')}: {error.message}"
-            findings.append(error)
+            findings.append(ConfigError(f"--{name.replace('_', '-')}: {error.message}"))
     made = _checked(AGENT.plain(values), environ, findings)
     if findings or made is None:
         raise ConfigErrors(findings)

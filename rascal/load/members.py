@@ -35,6 +35,8 @@ class Member:
         """When its beat last went on, on our clock."""
         self.lost = False
         self.ended = False
+        self.started: float | None = None
+        """When its second 0 was, on its clock: the same clock as ours on the same machine."""
         self.gone = 0
         """Reports that it had to drop."""
         self._waits: dict[str, Deferred[Message]] = {}

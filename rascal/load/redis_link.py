@@ -274,11 +274,10 @@ class RedisLink:
                 continue
             try:
                 message = entry.open(self.seal, "from")
+                member.inbox.take(entry.number)
+                self._heard(member, message)
             except CoordinationError as error:
                 log.warn("a message of {name}: {error}", name=member.name, error=str(error))
-                continue
-            member.inbox.take(entry.number)
-            self._heard(member, message)
 
     def _heard(self, member: Member, message: Message) -> None:
         if message.kind == "report":
@@ -291,10 +290,12 @@ class RedisLink:
             member.gone += 1
             text = f"agent {member.name} had to drop a report: Redis was away for too long"
             self._event("reports_lost", text, member.name)
-        elif message.kind == "note":
-            self._event(
-                str(message.data.get("event", "note")), str(message.data["text"]), member.name
-            )
+        elif message.kind == "started":
+            member.started = float(message.data.get("at", 0.0))
+            if message.data.get("late"):
+                self._event("note", f"agent {member.name} began late", member.name)
+        elif message.kind == "paused":
+            self._resume(member)
         else:
             member.answer(message)
 

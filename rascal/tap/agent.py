@@ -22,6 +22,7 @@ from rascal.errors import ConfigErrors
 from rascal.load.agent_options import AGENT, AgentOptions, agent_options
 from rascal.reactor import install_unless_loaded
 from rascal.tap.logs import use_json
+from rascal.units import plain_text
 
 log = Logger()
 
@@ -36,7 +37,10 @@ def _parameters() -> list[list[str | None]]:
     ]
     for name, option in AGENT.items():
         if name not in _FLAGS:
-            shown = "" if option.default is None else f" [{option.default}]"
+            default = option.default
+            if isinstance(default, float):
+                default = plain_text("duration", default)
+            shown = "" if default is None else f" [{default}]"
             long = "log-format" if name == "log" else name.replace("_", "-")
             found.append([long, _SHORT.get(name), None, option.help + shown])
     return found
