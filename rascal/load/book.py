@@ -141,7 +141,7 @@ def load_bundle(
 
 
 def _load(modules: Modules, main: str, values: Mapping[str, Any], extra: Iterable[str]) -> Book:
-    found = Collector(files=modules.files, values=values)
+    found = Collector(files=modules.files, shown=modules.shown, values=values)
     try:
         collecting(found, lambda: _guarded(lambda: modules.load(main), found, modules, main))
         for name in extra:

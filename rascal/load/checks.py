@@ -191,7 +191,7 @@ def _within(wanted: Any) -> list[Test]:
     def test(response: Any) -> str:
         call = response.call
         took = call.ended - call.intended
-        if took <= limit:
+        if took <= limit + 1e-6:  # times are exact to a microsecond
             return ""
         return f"within {text}: took {took * 1000:.0f}ms" if took < 10 else f"took {took:.1f}s"
 

@@ -46,6 +46,8 @@ class Collector:
     """What one loading has found so far."""
 
     files: Files
+    shown: str = ""
+    """What stands before a file's name in messages."""
     values: Mapping[str, Any] = attrs.Factory(dict)
     """Values given to options, by name: texts, or what JSON holds."""
     scenarios: dict[str, Scenario] = attrs.Factory(dict)

@@ -137,8 +137,9 @@ def _read(name: str, place: Place) -> bytes:
 
 def _fill(made: Feeder, source: Any) -> None:
     if isinstance(source, str | os.PathLike):
-        name = os.fspath(source)
-        made.items = list(_rows(str(name), _read(str(name), made.place)))
+        name = str(os.fspath(source))
+        content, found = _read(name, made.place), collector()
+        made.items = list(_rows(name, found.shown + name if found else name, content))
     elif callable(source):
         made.make = lambda: iter(source())
     elif isinstance(source, Iterator):
@@ -180,20 +181,20 @@ def _once(made: Feeder, source: Iterator[Any]) -> Callable[[], Iterator[Any]]:
     return make
 
 
-def _rows(name: str, content: bytes) -> Iterator[Any]:
+def _rows(name: str, shown: str, content: bytes) -> Iterator[Any]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError("the text is not UTF-8", path=name, line=line) from None
+        raise ConfigError("the text is not UTF-8", path=shown, line=line) from None
     lines = text.count("\n") + 1
     if lines > MAX_ITEMS + 1:
         raise ConfigError(f"{name} has {lines:,} lines; {MAX_ITEMS:,} at most")
     kind = os.path.splitext(name)[1].lower()
     if kind in (".csv", ".tsv"):
-        yield from _csv(name, text, "\t" if kind == ".tsv" else ",")
+        yield from _csv(shown, text, "\t" if kind == ".tsv" else ",")
     elif kind in (".jsonl", ".ndjson"):
-        yield from _json_lines(name, text)
+        yield from _json_lines(shown, text)
     elif kind == ".txt":
         yield from (line for line in text.splitlines() if line.strip())
     else:

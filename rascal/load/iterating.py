@@ -172,7 +172,7 @@ def judge(scenario: Scenario, user: User, failure: Failure) -> Ended:
     place = f"{found[0]}:{found[1]}" if found else str(scenario.place)
     if isinstance(error, AssertionError):
         return "check_failed", f"{place}: {_asserted(error, book.modules)}"[:_MAX_DETAIL]
-    said = traceback.format_exception_only(type(error), error)[-1].strip()
+    said = f"{type(error).__name__}: {error}".rstrip(": ").replace("\n", " ")
     text = f"{place}: {said} (in scenario '{scenario.name}')"
     user.world.once(
         f"{type(error).__name__} {place}",

@@ -81,10 +81,8 @@ class Held:
 
     def absorb(self) -> None:
         """This attempt is to be repeated."""
-        for key, call in self._merged().items():
-            if key not in self.carried:
-                self._user.recorder.in_flight -= 1  # until an attempt takes it up
-            self.carried[key] = call
+        self.carried.update(self._merged())
+        self._user.recorder.in_flight -= len(self.current)  # until an attempt takes them up
         self.current = []
 
     def end(self) -> None:

@@ -21,7 +21,13 @@ from rascal.load.types import OUTCOMES, SERVED, Call
 if TYPE_CHECKING:
     from rascal.load.user import User
 
-_TIMEOUT = (TimeoutError, DeferTimeoutError, CancelledError, failures.TimeoutError)
+_TIMEOUT = (
+    TimeoutError,
+    DeferTimeoutError,
+    CancelledError,
+    failures.TimeoutError,
+    failures.TCPTimedOutError,
+)
 _REFUSED = (ConnectionRefusedError, failures.ConnectError, failures.DNSLookupError)
 _RESET = (
     ConnectionError,

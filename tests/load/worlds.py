@@ -68,11 +68,16 @@ class Town:
         self.world = World(
             self.plan, self.book, self.recorder, Client(self.clock, self.plan), self.clock, **about
         )
+        self._make = self.world.user
+        self.world.user = self._connected  # type: ignore[method-assign]
         self.asked: list[tuple[float, str, str]] = []
 
     def user(self, number: int = 0, scenario: str = "") -> Any:
         """A user whose requests go to `answer`."""
-        user = self.world.user(number, scenario or next(iter(self.book.scenarios)))
+        return self.world.user(number, scenario or next(iter(self.book.scenarios)))
+
+    def _connected(self, number: int, scenario: Any) -> Any:
+        user: Any = self._make(number, scenario)
         user.get = lambda url, **about: self.ask(user, "GET", url, **about)
         user.post = lambda url, **about: self.ask(user, "POST", url, **about)
         return user
