@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, succeed
 
 from rascal.load.http.connections import Connection
 from rascal.load.http.exchange import Exchange
@@ -63,7 +63,9 @@ class Client:
         self._pools: dict[str, Pool] = {}
         self._urls: dict[str, Urls] = {}
         self._tls: ssl.SSLContext | None = None
-        self._stock: Any = None
+        self.own_trust: ssl.SSLContext | None = None
+        """The context that was set as `tls`."""
+        self._stock: dict[Origin | None, Any] = {}
 
     @property
     def in_flight(self) -> int:
@@ -83,16 +85,17 @@ class Client:
 
     @tls.setter
     def tls(self, context: ssl.SSLContext) -> None:
-        self._tls = context
+        self._tls = self.own_trust = context
 
-    @property
-    def stock(self) -> Any:
-        """Twisted's Agent, for what this client does not do; with the same checks and trust."""
-        if self._stock is None:
+    def stock(self, origin: Origin | None) -> Any:
+        """Twisted's Agent, for what this client does not do; with the same checks and trust.
+        For a UNIX socket one of its own."""
+        found = self._stock.get(origin)
+        if found is None:
             from rascal.load.http.stock import StockAgent
 
-            self._stock = StockAgent(self)
-        return self._stock
+            found = self._stock[origin] = StockAgent(self, origin)
+        return found
 
     def urls(self, base: str) -> Urls:
         """The prepared requests below this base."""
@@ -140,9 +143,8 @@ class Client:
         for connection in list(self.connections):
             connection.close()
         self._pools.clear()
-        if self._stock is not None:
-            return self._stock.close()  # type: ignore[no-any-return]
-        return succeed(None)
+        stock = [agent.close() for agent in self._stock.values()]
+        return DeferredList(stock).addCallback(lambda _: None) if stock else succeed(None)
 
 
 def _headers(*sources: Mapping[str, str]) -> Headers:

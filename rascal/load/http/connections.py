@@ -12,8 +12,11 @@ TLS is OpenSSL on the socket itself (`ssl.SSLSocket`): the same code with other 
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.logger import Logger
@@ -181,9 +184,14 @@ class Connection:
                 return
             self._fail(error)
             return
+        self._take(data)
+
+    fast_event = doRead
+
+    def _take(self, data: bytes) -> None:
         exchange = self.exchange
         if exchange is None or not data:
-            self._odd(data)
+            self._odd()
             return
         now = self._now()
         call = exchange.call
@@ -199,27 +207,7 @@ class Connection:
             self.exchange = None
             exchange.replied(self, now)
 
-    fast_event = doRead
-
-    def _take(self, data: bytes) -> None:
-        """The same as in doRead, for bytes that are here."""
-        exchange = self.exchange
-        if exchange is None or not data:
-            self._odd(data)
-            return
-        now = self._now()
-        exchange.call.received += len(data)
-        exchange.call.first_byte = exchange.call.first_byte or now
-        try:
-            complete = self.reader.feed(data)
-        except ProtocolError as error:
-            self._fail(error)
-            return
-        if complete:
-            self.exchange = None
-            exchange.replied(self, now)
-
-    def _odd(self, data: bytes) -> None:
+    def _odd(self) -> None:
         """FIN, or bytes that nobody asked for."""
         exchange = self.exchange
         if exchange is None:
@@ -227,7 +215,7 @@ class Connection:
             return
         reader = self.reader
         if not reader.begun:
-            self._fail(ConnectionResetError(104, "closed without a reply"))
+            self._fail(ConnectionResetError(errno.ECONNRESET, "closed without a reply"))
             return
         try:
             reader.end()
@@ -306,17 +294,15 @@ class Connection:
         if self.closed:
             return
         number = 0
-        try:
+        with suppress(OSError):
             number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        except OSError:
-            pass
         value = getattr(reason, "value", None)
         if number:
-            self._fail(OSError(number, _text(number)))
+            self._fail(OSError(number, os.strerror(number)))
         elif isinstance(value, OSError):
             self._fail(value)
         else:
-            self._fail(ConnectionResetError(104, "the connection was lost"))
+            self._fail(ConnectionResetError(errno.ECONNRESET, "the connection was lost"))
 
 
 class SecureConnection(Connection):
@@ -334,9 +320,3 @@ class SecureConnection(Connection):
                 return
 
     fast_event = doRead
-
-
-def _text(number: int) -> str:
-    import os
-
-    return os.strerror(number).lower()

@@ -53,7 +53,7 @@ class Jar(IndexableCookieJar):
         if found is not None and found[0] == version and found[1] > now:
             return found[2]
         request = _Request(template)
-        self.add_cookie_header(request)
+        self.add_cookie_header(request)  # type: ignore[arg-type]
         line = f"Cookie: {request.cookie}\r\n".encode() if request.cookie else b""
         ends = min((one.expires for one in self if one.expires is not None), default=now + 3600)
         if len(self._lines) >= LINES:

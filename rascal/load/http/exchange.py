@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from rascal.load.http.connections import NO_TIMES, Connection
 from rascal.load.http.errors import RequestFailed, failure_of
-from rascal.load.http.response import Response
+from rascal.load.http.response import Reply, Response
 from rascal.load.http.urls import SENSITIVE, Template
 from rascal.load.types import SERVED, Call
 
@@ -54,6 +54,8 @@ class Exchange:
         "template",
     )
 
+    form: type[Reply] = Response
+
     def __init__(
         self, session: Session, call: Call, template: Template, data: bytes, seconds: float
     ) -> None:
@@ -66,7 +68,7 @@ class Exchange:
         self.named: dict[bytes, bytes] | None = None
         self.follow = 1
         self.over = self.resent = False
-        self.previous: Response | None = None
+        self.previous: Reply | None = None
         self._redirected = 0
         self.connection: Connection | None = None
         self.deferred: Deferred[Any] = Deferred(self.cancel)
@@ -90,7 +92,7 @@ class Exchange:
         if head.sets:
             session.take_cookies(self.template, head)
         code = head.code
-        response = Response(session, self, head, body, times)
+        response = self.form(session, self, head, body, times)
         if code >= 300:
             if code in _REDIRECTED:
                 if self.follow and head.location and self._redirect(head, response):
@@ -106,7 +108,7 @@ class Exchange:
         if call.outcome is not SERVED:
             session.sample(self, response)
 
-    def _redirect(self, head: Head, response: Response) -> bool:
+    def _redirect(self, head: Head, response: Any) -> bool:
         """Follow; False if this reply is the answer."""
         template = self.template
         method = template.method

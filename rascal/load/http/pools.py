@@ -74,6 +74,8 @@ class Pool:
 
     def released(self, connection: Connection) -> None:
         """It can carry another request."""
+        if self.origin.tls and connection.used == 1:  # the server's tickets come with its reply
+            self.session = connection.sock.session  # type: ignore[attr-defined]
         waiting = self.waiting
         while waiting:
             exchange = waiting[0]

@@ -21,6 +21,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IClientRequest
 from zope.interface import implementer
 
+from rascal.load.checks import Checked, check
 from rascal.load.http.connections import Times
 from rascal.load.http.errors import RequestFailed
 from rascal.load.types import SERVED, Call
@@ -77,6 +78,7 @@ class Reply(_Response):
         "_data",
         "_head",
         "_headers",
+        "_length",
         "_plain",
         "_template",
         "_times",
@@ -84,6 +86,7 @@ class Reply(_Response):
         "code",
         "previousResponse",
         "session",
+        "stock",
     )
 
     def __init__(
@@ -99,14 +102,15 @@ class Reply(_Response):
         self.code = head.code
         self.previousResponse = exchange.previous
         self._headers: Headers | None = None
+        self._length: Any = None
         self._plain: bytes | None = None
 
     @property
-    def original(self) -> Reply:
+    def original(self) -> Any:  # type: ignore[override]
         return self
 
     @property
-    def _cookiejar(self) -> Any:
+    def _cookiejar(self) -> Any:  # type: ignore[override]
         return self.session._cookiejar
 
     @property
@@ -126,6 +130,13 @@ class Reply(_Response):
 
     @property
     def length(self) -> Any:
+        return self._size() if self._length is None else self._length
+
+    @length.setter
+    def length(self, value: Any) -> None:  # decoders above say that it is unknown
+        self._length = value
+
+    def _size(self) -> Any:
         return len(self._body)
 
     @property
@@ -137,10 +148,10 @@ class Reply(_Response):
         """What was asked last, after redirects."""
         return self._template.url
 
-    def setPreviousResponse(self, response: Any) -> None:
+    def setPreviousResponse(self, response: Any) -> None:  # noqa: N802
         self.previousResponse = response
 
-    def deliverBody(self, protocol: Any) -> None:
+    def deliverBody(self, protocol: Any) -> None:  # noqa: N802
         """Hand the body to a protocol, at once."""
         protocol.makeConnection(None)
         if self.body:
@@ -192,8 +203,8 @@ class Response(Reply):
                 headers.removeHeader(b"content-encoding")
         return headers
 
-    @property
-    def length(self) -> Any:
+    def _size(self) -> Any:
+        """Unknown where the body is decoded, as with treq."""
         return UNKNOWN_LENGTH if self._head.encoding in _DECODED else len(self._body)
 
     @property
@@ -267,12 +278,9 @@ class Response(Reply):
         """What this call counts as, so far."""
         return self.call.outcome
 
-    def check(self, **wanted: Any) -> Response:
-        """Check status, JSON, content, time…; a failed check is counted, and the user goes on."""
-        from rascal.load.checks import check
-
-        check(self, wanted)
-        return self
+    def check(self, **wanted: Any) -> Checked:
+        """Check status, JSON, content, time…; what fails is counted, and the user goes on."""
+        return check(self, wanted)
 
     def reduced(self) -> Response:
         """Mark this reply as reduced service: right, but less than usual."""

@@ -65,14 +65,16 @@ class Session(HTTPClient):
         self.first: Flow | None = None
         self.retrying: list[Call] | None = None
         self._other = agent
+        self._socket: Origin | None = None
+        """The UNIX socket that stock treq is just being asked to talk to."""
         self._jar: Jar | None = None
         self._own_headers: dict[str, str] | None = None
         self._pools: dict[Origin, Pool] | None = None
 
     # -- what treq's own code looks at -------------------------------------------------------------
     @property
-    def _agent(self) -> Any:
-        return self._other or self.client.stock
+    def _agent(self) -> Any:  # type: ignore[override]
+        return self._other or self.client.stock(self._socket)
 
     @property
     def _cookiejar(self) -> Jar:  # type: ignore[override]
@@ -82,7 +84,7 @@ class Session(HTTPClient):
 
     @property
     def _data_to_body_producer(self) -> Callable[[Any], Any]:  # type: ignore[override]
-        return IBodyProducer  # type: ignore[return-value]
+        return IBodyProducer
 
     @property
     def cookies(self) -> Jar:
@@ -97,25 +99,25 @@ class Session(HTTPClient):
         return self._own_headers
 
     # -- verbs -------------------------------------------------------------------------------------
-    def get(self, url: Any, **kwargs: Any) -> Deferred[Response]:  # type: ignore[override]
+    def get(self, url: Any, **kwargs: Any) -> Deferred[Response]:
         return self.request("GET", url, **kwargs)
 
-    def head(self, url: Any, **kwargs: Any) -> Deferred[Response]:  # type: ignore[override]
+    def head(self, url: Any, **kwargs: Any) -> Deferred[Response]:
         return self.request("HEAD", url, **kwargs)
 
-    def delete(self, url: Any, **kwargs: Any) -> Deferred[Response]:  # type: ignore[override]
+    def delete(self, url: Any, **kwargs: Any) -> Deferred[Response]:
         return self.request("DELETE", url, **kwargs)
 
     def options(self, url: Any, **kwargs: Any) -> Deferred[Response]:
         return self.request("OPTIONS", url, **kwargs)
 
-    def post(self, url: Any, data: Any = None, **kwargs: Any) -> Deferred[Response]:  # type: ignore[override]
+    def post(self, url: Any, data: Any = None, **kwargs: Any) -> Deferred[Response]:
         return self.request("POST", url, data=data, **kwargs)
 
-    def put(self, url: Any, data: Any = None, **kwargs: Any) -> Deferred[Response]:  # type: ignore[override]
+    def put(self, url: Any, data: Any = None, **kwargs: Any) -> Deferred[Response]:
         return self.request("PUT", url, data=data, **kwargs)
 
-    def patch(self, url: Any, data: Any = None, **kwargs: Any) -> Deferred[Response]:  # type: ignore[override]
+    def patch(self, url: Any, data: Any = None, **kwargs: Any) -> Deferred[Response]:
         return self.request("PATCH", url, data=data, **kwargs)
 
     def request(  # type: ignore[override]
@@ -166,26 +168,21 @@ class Session(HTTPClient):
             files
             or unbuffered
             or self._other is not None
-            or client.closed
             or (data and not isinstance(data, (bytes, str, dict, list, tuple, bytearray)))
             or (auth and not isinstance(auth, tuple))
         ):
-            return self._fall_back(
-                template,
-                seconds,
-                name,
-                dict(
-                    headers=headers,
-                    data=data,
-                    files=files,
-                    json=json,
-                    auth=auth,
-                    cookies=cookies,
-                    allow_redirects=allow_redirects,
-                    browser_like_redirects=browser_like_redirects,
-                    unbuffered=unbuffered,
-                ),
-            )
+            arguments = {
+                "headers": headers,
+                "data": data,
+                "files": files,
+                "json": json,
+                "auth": auth,
+                "cookies": cookies,
+                "allow_redirects": allow_redirects,
+                "browser_like_redirects": browser_like_redirects,
+                "unbuffered": unbuffered,
+            }
+            return self._fall_back(template, seconds, name or template.name, arguments)
         if headers or self._own_headers or auth:
             named = self._named(headers, auth)
         if data or json is not _NOTHING:
@@ -317,11 +314,11 @@ class Session(HTTPClient):
         self.recorder.sample(exchange.call, template.method, template.url, exchange.data, reply)
 
     def _fall_back(
-        self, template: Template, seconds: float, name: str | None, arguments: dict[str, Any]
+        self, template: Template, seconds: float, name: str, arguments: dict[str, Any]
     ) -> Deferred[Response]:
-        from rascal.load.http.stock import fall_back
+        from rascal.load.http.fallback import fall_back
 
-        return fall_back(self, template, seconds, self._begin(name or template.name), arguments)
+        return fall_back(self, template, seconds, name, arguments)
 
 
 def _text_of(url: Any) -> str:
@@ -342,10 +339,11 @@ def _bytes(value: Any) -> bytes:
 
 def _with_params(url: str, params: Any) -> str:
     """The URL with more in its query, written as treq writes it."""
-    parts = []
+    parts: list[str] = []
     for key, values in params.items() if isinstance(params, Mapping) else params:
-        for value in values if isinstance(values, (list, tuple)) else (values,):
-            parts.append(f"{quote_plus(_bytes(key))}={quote_plus(_bytes(value))}")
+        several = values if isinstance(values, (list, tuple)) else (values,)
+        name = quote_plus(_bytes(key))
+        parts += (f"{name}={quote_plus(_bytes(value))}" for value in several)
     url, hash_, fragment = url.partition("#")
     return f"{url}{'&' if '?' in url else '?'}{'&'.join(parts)}{hash_}{fragment}"
 
