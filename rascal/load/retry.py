@@ -16,6 +16,7 @@ takes one out), so that retries die down when everything fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -292,7 +293,10 @@ async def until(
             held.begin()
             polls += 1
             try:
-                reply = await user.get(url, timeout=max(ends - now(), 0.001), **about)
+                left = ends - now()
+                if left < user.client.timeout:  # in steps: the client keeps a table for each
+                    about["timeout"] = max(1, ceil(left * 20)) / 20
+                reply = await user.get(url, **about)
                 lacks = test.lacks(reply) or (held.failure() if not test.status else "")
             except RequestFailed as error:
                 lacks = str(error)
