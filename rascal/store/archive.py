@@ -41,6 +41,9 @@ def export_archive(database: Database, run: str, path: str) -> None:
         raise StoreError(f"run {found.id} ({found.name}) is running: export it when it has ended")
     if os.path.exists(path):
         raise StoreError(f"{path}: is there already; name another file, or remove it")
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise StoreError(f"{path}: cannot be made: {folder} is no folder that can be written to")
     # Made beside it and moved there when it is whole.
     part = f"{path}.{os.getpid()}.part"
     try:
@@ -53,6 +56,8 @@ def export_archive(database: Database, run: str, path: str) -> None:
         finally:
             target.close()
         os.replace(part, path)
+    except StoreError as error:
+        raise StoreError(str(error).replace(part, path)) from error
     finally:
         for rest in (part, f"{part}-wal", f"{part}-shm", f"{part}-journal"):
             Path(rest).unlink(missing_ok=True)

@@ -27,7 +27,7 @@ class Difference:
 
 
 def differences(reader: Reader, before: Run, after: Run) -> tuple[Difference, ...]:
-    """All that was not the same in two runs."""
+    """All that was not the same in two runs, or not sound."""
     found: list[Difference] = []
 
     def note(what: str, old: Any, new: Any, meaning: str = "") -> None:
@@ -56,17 +56,13 @@ def differences(reader: Reader, before: Run, after: Run) -> tuple[Difference, ..
         note(f"version of {key}", before.versions.get(key), after.versions.get(key))
     ends = [run.outcome or run.state for run in (before, after)]
     note("end", ends[0], ends[1], "one of them is not whole" if set(ends) != {"completed"} else "")
-    for run in (before, after):
-        unsound, seconds = _unsound(reader, run)
-        if unsound:
-            found.append(
-                Difference(
-                    what="soundness",
-                    before=f"{unsound} of {seconds} s unsound" if run is before else "",
-                    after=f"{unsound} of {seconds} s unsound" if run is after else "",
-                    meaning=f"in these seconds run {run.id} measured the load client as well",
-                )
-            )
+    unsound = [_unsound(reader, run) for run in (before, after)]
+    if any(bad for bad, _ in unsound):
+        old_bad, new_bad = (f"{bad} of {every}" for bad, every in unsound)
+        meaning = "in these seconds the load client was measured as well"
+        found.append(
+            Difference(what="unsound seconds", before=old_bad, after=new_bad, meaning=meaning)
+        )
     return tuple(found)
 
 
