@@ -34,6 +34,7 @@ Ended = tuple[str, str]
 _WELL: Ended = (SERVED, "")
 _FRAMES = 4
 _MAX_DETAIL = 300
+_MAX_LINE = 200
 
 
 def iterate(scenario: Scenario, user: User) -> Deferred[Ended]:
@@ -202,5 +203,5 @@ def _short(error: BaseException, modules: Modules) -> list[str]:
         path = frame.f_code.co_filename
         if path in modules.paths:
             name, source = modules.paths[path], modules.line(path, line)
-            lines.append(f"{name}:{line} in {frame.f_code.co_name}: {source}")
+            lines.append(f"{name}:{line} in {frame.f_code.co_name}: {source}"[:_MAX_LINE])
     return lines[-_FRAMES:]

@@ -8,6 +8,8 @@ does not begin, or the user's iteration ends. A tear-down that fails is an event
 from __future__ import annotations
 
 import inspect
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -52,6 +54,27 @@ class SetUps:
             scenario = Scenario(name="set-up", function=hook, place=hook.place)
             self._user = self._world.user(self._world.index, scenario)
         return self._user
+
+    def values(self) -> dict[str, Any]:
+        """What the set-ups per run gave, as plain JSON, for the other agents."""
+        found = {}
+        for hook in self._world.book.hooks:
+            if hook.when == "run" and hook.value is not None:
+                try:
+                    found[hook.name] = json.loads(json.dumps(hook.value))
+                except (TypeError, ValueError):
+                    kind = type(hook.value).__name__
+                    raise LoadError(
+                        f"{hook.place}: set-up '{hook.name}' gave a {kind}; other agents can get "
+                        "texts, numbers, lists and dicts only"
+                    ) from None
+        return found
+
+    def take(self, values: Mapping[str, Any]) -> None:
+        """What the set-ups per run gave on the agent that ran them."""
+        for hook in self._world.book.hooks:
+            if hook.when == "run" and hook.name in values:
+                hook.value = values[hook.name]
 
     async def tear_down(self, run: bool) -> None:
         """Undo what was set up, backwards."""

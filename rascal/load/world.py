@@ -7,7 +7,7 @@ each feeder, runs set-ups and tear-downs, and says once what user code did wrong
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -118,6 +118,18 @@ class World:
     def set_up(self, run: bool = False) -> Deferred[None]:
         """Once-per-agent set-ups, with `run` those once per run before them."""
         return Deferred.fromCoroutine(self._set_ups.set_up(run))
+
+    def run_values(self) -> dict[str, Any]:
+        """What the set-ups per run gave, by name, as plain JSON: for the other agents.
+
+        Raises:
+            LoadError: one gave something else.
+        """
+        return self._set_ups.values()
+
+    def take_run_values(self, values: Mapping[str, Any]) -> None:
+        """On an agent that did not set up the run: `run_values()` of the one that did."""
+        self._set_ups.take(values)
 
     def tear_down(self, run: bool = False) -> Deferred[None]:
         """What undoes them, backwards. Never fails: what goes wrong is an event."""

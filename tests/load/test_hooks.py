@@ -86,6 +86,25 @@ def test_an_agent_that_does_not_set_up_the_run_sets_up_itself() -> None:
     assert log_of(town)[1:] == ["no cache"]
 
 
+def test_what_the_runs_set_up_gave_reaches_other_agents() -> None:
+    first, second = Town(SOURCE), Town(SOURCE, index=1, members=(0, 1))
+    wait(first, first.world.set_up(run=True))
+    assert first.world.run_values() == {"tenant": 42}
+    second.world.take_run_values(first.world.run_values())
+    wait(second, second.world.set_up(run=False))
+    second.run(second.user(1))
+    assert second.asked[-1][2] == "/42"
+
+
+def test_what_cannot_travel_is_said() -> None:
+    town = Town(
+        "@once_per_run\ndef a(user): return {1, 2}\n@scenario('b')\nasync def b(user): pass\n"
+    )
+    wait(town, town.world.set_up(run=True))
+    with pytest.raises(LoadError, match=r"shop\.py:2: set-up 'a' gave a set; other agents"):
+        town.world.run_values()
+
+
 def test_a_set_up_that_fails_says_where() -> None:
     town = Town(
         "@once_per_run\nasync def tenant(user):\n    await user.post('/t')\n"
