@@ -13,6 +13,7 @@ import builtins
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import itertools
 import os
 import posixpath
@@ -243,7 +244,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         level: int = 0,
     ) -> types.ModuleType:
         top = name.partition(".")[0]
-        if level == 0 and top != "rascal" and self._file(top) is not None:
+        if level == 0 and self._mine(top):
             module = importlib.import_module(f"{self.package}.{name}")
             if fromlist:
                 for part in fromlist:
@@ -252,6 +253,13 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                 return module
             return sys.modules[f"{self.package}.{top}"]
         return builtins.__import__(name, globals, locals, fromlist or (), level)
+
+    def _mine(self, top: str) -> bool:
+        """Does this name mean a file of the book? As with Python, a mere folder comes last."""
+        if top == "rascal":
+            return False
+        found = self._file(top)
+        return bool(found) or (found == "" and importlib.util.find_spec(top) is None)
 
     def _submodule(self, name: str) -> None:
         if self.find_spec(name, None) is not None:

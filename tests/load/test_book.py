@@ -105,6 +105,17 @@ def test_the_folder_comes_before_what_is_installed_but_not_before_rascal() -> No
     assert book.scenarios["a"].function.__globals__["json"].NAME == "mine"
 
 
+def test_a_folder_without_init_comes_after_what_is_installed() -> None:
+    files = {
+        "json/x.py": b"",
+        "plain/x.py": b"NAME = 'mine'",
+        "shop.py": b"import json, plain.x\nfrom plain import x\nfrom rascal.load import scenario\n"
+        b"json.dumps(1)\n@scenario('a')\nasync def a(user): pass\nassert plain.x is x\n",
+    }
+    book = load_bundle(files, "shop.py")
+    assert book.scenarios["a"].function.__globals__["x"].NAME == "mine"
+
+
 def test_a_name_with_dots_and_dashes_loads() -> None:
     text = b"from rascal.load import scenario\n@scenario\ndef a(user): pass\n"
     assert load_bundle({"my-shop.v2.py": text}, "my-shop.v2.py").scenarios.keys() == {"a"}
