@@ -292,7 +292,7 @@ class Coordinator:
         self.keeper.add(report)
         self.requests += report.meters.begun
         for event in report.events:
-            if event.kind == "limit":
+            if ends_early(event):
                 self._limited[report.agent] = event.second
                 if set(self._limited) >= set(self.losses.waited_for()):
                     self.offer.stop(max(self._limited.values()))
@@ -431,3 +431,10 @@ class Coordinator:
 
 def _counted(many: int, what: str) -> str:
     return f"{many} {what}{'' if many == 1 else 's'}"
+
+
+def ends_early(event: Event) -> bool:
+    """Whether an agent says that its load is over before the profiles are."""
+    return event.kind == "limit" and (
+        event.text.startswith("the hard end") or "feeder" in event.data
+    )

@@ -47,7 +47,7 @@ class LocalLink:
         self.world: Any = None
         self.engine: Any = None
         self.client: Any = None
-        self._set_up = self._loaded = False
+        self._set_up = self._loaded = self._over = False
         self._running: Any = None
 
     async def gather(self, count: int) -> Sequence[AgentInfo]:
@@ -75,6 +75,7 @@ class LocalLink:
         await self.world.set_up(run=True)
 
     def _emit(self, report: Report) -> None:
+        self._over = report.last
         self.calls.on_report(report)
 
     async def start(self) -> float:
@@ -103,8 +104,9 @@ class LocalLink:
     async def close(self) -> None:
         """Tear down what was set up, and close connections."""
         running, self._running = self._running, None
-        if running is not None and not running.called:
-            self.engine.stop(now=True)
+        if running is not None:
+            if not self._over:
+                self.engine.stop(now=True)
             await running
         try:
             if self._set_up:
