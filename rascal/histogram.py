@@ -6,7 +6,8 @@ two significant digits, index by index.
 
 Counts may be negative: a *delta* takes back what an earlier one counted (a call whose outcome
 changed after it was reported). Buckets, `count` and `total` then stay exact; `least` and `most`
-are those of what was ever counted, held within the outermost buckets that are left.
+too, unless they were taken back themselves: then the middle of the outermost bucket stands for
+them.
 
 On the wire a histogram is its form, total, low, high and size, then its buckets in the shorter of
 two forms: pairs of varints (gap, count), or half a byte a bucket from the first to the last (15:
@@ -131,8 +132,7 @@ class Histogram:
         left = [index for index, times in self.buckets.items() if times > 0]
         if not left:
             return 0
-        low, high = bounds(min(left))
-        return min(max(self.low, low), high)
+        return _within(min(left), self.low)
 
     @property
     def most(self) -> int:
@@ -140,8 +140,7 @@ class Histogram:
         left = [index for index, times in self.buckets.items() if times > 0]
         if not left:
             return 0
-        low, high = bounds(max(left))
-        return min(max(self.high, low), high)
+        return _within(max(left), self.high)
 
     @property
     def mean(self) -> float:
@@ -306,6 +305,12 @@ def take_signed(data: bytes, at: int) -> tuple[int, int]:
     """A zigzag varint at `at`, and where it ends."""
     value, at = take(data, at)
     return (value >> 1 if not value & 1 else -((value + 1) >> 1)), at
+
+
+def _within(index: int, value: int) -> int:
+    """The value, if it is in this bucket; else it was taken back, and the middle stands for it."""
+    low, high = bounds(index)
+    return value if low <= value <= high else (low + high) // 2
 
 
 def _filled(buckets: dict[int, int]) -> dict[int, int]:

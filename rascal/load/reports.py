@@ -81,7 +81,7 @@ def encode(report: Report) -> bytes:
         extras = json.dumps(held, separators=(",", ":"), default=str).encode()
     put(out, len(extras))
     out += extras
-    return _MAGIC + bytes((VERSION,)) + zlib.compress(bytes(out), 6)
+    return _MAGIC + bytes((VERSION,)) + _packed(out)
 
 
 def decode(data: bytes) -> Report:
@@ -102,7 +102,7 @@ def encode_row(row: Row) -> bytes:
     """One row as bytes, compressed: for whoever keeps many."""
     out = bytearray()
     put_row(out, row)
-    return zlib.compress(bytes(out), 6)
+    return _packed(out)
 
 
 def decode_row(data: bytes) -> Row:
@@ -191,6 +191,12 @@ def _payload(data: bytes) -> bytes:
     if len(data) > MAX_BYTES:
         raise ReportError(f"a report has {len(data)} bytes; at most {MAX_BYTES} are read")
     return _unpacked(data[3:])
+
+
+def _packed(data: bytearray) -> bytes:
+    # Counts of buckets hardly repeat as strings; this strategy leans on Huffman codes instead.
+    pack = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_FILTERED)
+    return pack.compress(data) + pack.flush()
 
 
 def _unpacked(data: bytes) -> bytes:
