@@ -78,7 +78,7 @@ class Redis:
         self._protocol: Any = None
         self._closed = False
         self._again: Any = None
-        self._connecting: Any = None
+        self._opening: Any = None
 
     @property
     def up(self) -> bool:
@@ -121,8 +121,8 @@ class Redis:
         self._closed = True
         if self._again is not None and self._again.active():
             self._again.cancel()
-        if self._connecting is not None:
-            self._connecting.cancel()
+        if self._opening is not None:
+            self._opening.cancel()
         protocol, self._protocol = self._protocol, None
         if protocol is not None:
             gone = protocol.whenDisconnected()
@@ -138,15 +138,12 @@ class Redis:
         factory = Factory.forProtocol(_protocol_class())
         factory.noisy = False
         try:
-            self._connecting = self._endpoint().connect(factory)
-            self._connecting.addTimeout(CONNECT_SECONDS, self.reactor)
-            protocol = await self._connecting
+            connecting = self._endpoint().connect(factory)
+            protocol = await connecting.addTimeout(CONNECT_SECONDS, self.reactor)
         except CoordinationError:
             raise
         except Exception as error:
             raise RedisLost(unreachable(self.place, error)) from error
-        finally:
-            self._connecting = None
         try:
             await self._greet(protocol)
         except BaseException:
@@ -225,14 +222,17 @@ class Redis:
         from twisted.internet.defer import Deferred
 
         def failed(failure: Any) -> None:
+            self._opening = None
             if not self._closed:
                 self.problem = failure.getErrorMessage()
                 self._later(attempt + 1)
 
         def done(_: None) -> None:
+            self._opening = None
             self.on_up()
 
-        Deferred.fromCoroutine(self._open()).addCallbacks(done, failed)
+        self._opening = Deferred.fromCoroutine(self._open())
+        self._opening.addCallbacks(done, failed)
 
     # ---- commands
 

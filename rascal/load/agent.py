@@ -147,7 +147,8 @@ class Agent(service.Service):
         job = self.job
         if job is not None and job.state not in ("releasing", "over"):
             with suppress(Exception):
-                await job.release(job.index == 0).addTimeout(10.0, self.reactor)
+                leaving = job.release(job.index == 0, "it was stopped")
+                await leaving.addTimeout(10.0, self.reactor)
         if self.redis.up:
             await self.redis.commands(
                 ("DEL", self.keys.beat(self.instance), self.keys.to(self.instance)),
@@ -195,8 +196,9 @@ class Agent(service.Service):
 
     def _pulse(self, job: Job, sealed: bytes) -> None:
         data = loads(self.seal.open(f"pulse|{job.session}", sealed))
-        heard = data.get("heard", {}).get(self.instance, 0)
-        job.pulse(int(data["count"]), int(heard))
+        heard = data.get("heard", {}).get(self.instance)
+        if heard is not None:  # else it does without us
+            job.pulse(int(data["count"]), int(heard))
 
     def beat(self) -> Beat:
         """Our beat, as it is now."""

@@ -44,7 +44,7 @@ STATES: Mapping[str, tuple[str, ...]] = {
     ),
 }
 BUNDLE_SECONDS = 20.0
-TEAR_DOWN_SECONDS = 50.0
+TEAR_DOWN_SECONDS = 15.0
 END_SECONDS = 5.0
 IDLE_ORPHAN = 6.0
 """A run that has not begun is given up when its coordinator is silent for so long."""
@@ -215,8 +215,15 @@ class Job:
 
     # ---- the end
 
-    def release(self, run: bool) -> Deferred[None]:
-        """End whatever goes on, tear down, be over."""
+    def release(self, run: bool, why: str = "") -> Deferred[None]:
+        """End whatever goes on, tear down, be over.
+
+        Args:
+            run: tear down what is there once a run.
+            why: said first if it was not the coordinator's will: others take over then.
+        """
+        if why:
+            self._say("leaving", why=why)
         self.state = "releasing"
         return Deferred.fromCoroutine(self._let_go(run))
 
@@ -232,7 +239,7 @@ class Job:
                     self._running.addBoth(lambda _: None if ended.called else ended.callback(None))
                     await ended.addTimeout(END_SECONDS, self.reactor)
                 gone = Deferred.fromCoroutine(self.work.tear_down(run))
-                why = await gone.addTimeout(TEAR_DOWN_SECONDS, self.reactor)
+                await gone.addTimeout(TEAR_DOWN_SECONDS, self.reactor)
         except Exception as error:
             log.failure("the end of a run failed")
             why = f"{type(error).__name__}: {error}"

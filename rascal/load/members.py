@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.task import deferLater
 
 from rascal.errors import ConfigError, ConfigErrors, CoordinationError, LoadError, RascalError
@@ -34,7 +34,8 @@ class Member:
         self.seen = 0.0
         """When its beat last went on, on our clock."""
         self.lost = False
-        self.ended = False
+        self.left = False
+        """It has said that it does no more; it does not come back."""
         self.started: float | None = None
         """When its second 0 was, on its clock: the same clock as ours on the same machine."""
         self.gone = 0
@@ -58,7 +59,7 @@ class Member:
     def fail(self, error: Exception) -> None:
         """It will say nothing more."""
         waits, self._waits = self._waits, {}
-        for wait in waits.values():
+        for wait in set(waits.values()):
             wait.errback(error)
 
     def said(self, *kinds: str) -> Deferred[Message]:
@@ -145,7 +146,7 @@ class Enlisting:
                 answer = await wait.addTimeout(ANSWER_SECONDS, link.reactor)
                 if answer.kind == "refused":
                     why = str(answer.data.get("why")) or "it will not"
-            except Exception:
+            except (TimeoutError, CoordinationError):
                 why = "it does not answer"
             if why or member.lost:
                 self._refuse(beat, why or "it is gone")

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError, TimeoutError, gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -46,7 +46,7 @@ PREPARE_SECONDS = 900.0
 """With dependencies to install; a member that dies meanwhile is noticed much earlier."""
 LOADING_SECONDS = 60.0
 """A member may be silent for so long while it imports a scenario."""
-RELEASE_SECONDS = 60.0
+RELEASE_SECONDS = 20.0
 LEAD_SECONDS = 0.6
 """From the order to start until the start: all have it by then."""
 
@@ -193,24 +193,32 @@ class RedisLink:
 
     async def _answers(self, members: Sequence[Member], kind: str, seconds: float) -> None:
         """Wait for this answer of each; the first failure is raised."""
-        for member in members:
-            wait = member.said(kind, "failed")
-            if member.lost:
-                raise CoordinationError(f"agent {member.name} is lost")
-            try:
-                answer = await wait.addTimeout(seconds, self.reactor)
-            except CoordinationError:
-                raise
-            except Exception as error:
-                raise CoordinationError(
-                    f"agent {member.name} has not answered for {seconds:g}s"
-                ) from error
-            if answer.kind == "failed":
-                raise failure(member.name, answer.data)
+        waits = [Deferred.fromCoroutine(self._answer(member, kind, seconds)) for member in members]
+        try:
+            await gatherResults(waits, consumeErrors=True)
+        except FirstError as error:
+            first: Any = error.subFailure.value
+            raise first from error
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _answer(self, member: Member, kind: str, seconds: float) -> None:
+        if member.lost:
+            raise CoordinationError(f"agent {member.name} is lost")
+        try:
+            answer = await member.said(kind, "failed").addTimeout(seconds, self.reactor)
+        except TimeoutError as error:
+            raise CoordinationError(
+                f"agent {member.name} has not answered for {seconds:g}s"
+            ) from error
+        if answer.kind == "failed":
+            raise failure(member.name, answer.data)
 
     async def _release(self) -> None:
         """Let the members go; one of them tears the run down."""
         self.state = "releasing"
+        deadline = self.reactor.seconds() + RELEASE_SECONDS
         alive = [member for member in self.in_order() if not member.lost]
         for member in alive[1:]:
             self.say(member, "release", run=False)
@@ -218,10 +226,11 @@ class RedisLink:
             for member in group:
                 if member is alive[0]:
                     self.say(member, "release", run=True)
+                wait = member.said("released")
                 try:
-                    wait = member.said("released")
-                    answer = await wait.addTimeout(RELEASE_SECONDS, self.reactor)
-                except Exception:
+                    left = max(0.1, deadline - self.reactor.seconds())
+                    answer = await wait.addTimeout(left, self.reactor)
+                except (TimeoutError, CoordinationError):
                     self._event("error", f"agent {member.name} was not released", member.name)
                     continue
                 if why := answer.data.get("why"):
@@ -296,6 +305,10 @@ class RedisLink:
                 self._event("note", f"agent {member.name} began late", member.name)
         elif message.kind == "paused":
             self._resume(member)
+        elif message.kind == "leaving" or (message.kind == "failed" and self.state == "running"):
+            member.left = True
+            why = str(message.data.get("why") or failure(member.name, message.data))
+            self._lose(member, why)
         else:
             member.answer(message)
 
@@ -359,7 +372,7 @@ class RedisLink:
             else:
                 self._lose(member, "it has given up the run")
             return
-        if member.lost:
+        if member.lost and not member.left:
             member.lost = False
             self.calls.on_back(member.name)
 

@@ -48,8 +48,8 @@ class Work(Protocol):
     def event(self, kind: str, text: str) -> None:
         """Put an event into the next report."""
 
-    async def tear_down(self, run: bool) -> str:
-        """Undo the set-ups, let everything go; what went wrong."""
+    async def tear_down(self, run: bool) -> None:
+        """Undo the set-ups, let everything go."""
 
 
 MakeWork = Callable[..., Work]
@@ -165,22 +165,18 @@ class EngineWork:
         if self.recorder is not None:
             self.recorder.event(kind, text)
 
-    async def tear_down(self, run: bool) -> str:
+    async def tear_down(self, run: bool) -> None:
         """See Work."""
-        why = ""
         if self.world is not None:
             await self.world.tear_down(run=run)
-            close = getattr(self.world, "close", None)
-            if close is not None and isinstance(done := close(), Deferred):
-                await done
+            self.world.close()
         if self.client is not None:
             await self.client.close()
         if self.book is not None:
-            self.book.modules.forget()
+            self.book.unload()
         if self.folder and self.folder in sys.path:
             sys.path.remove(self.folder)
             self._forget_modules()
-        return why
 
     def _forget_modules(self) -> None:
         """What came out of this run's dependencies; the next run may have others."""
