@@ -7,6 +7,7 @@ they are made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from rascal.store.statistics import (
     difference,
     mean_rate,
     percentile,
+    ratio,
     scatter,
     wilson,
     z_of,
@@ -55,6 +57,8 @@ class Finding:
     """Calls it rests on, in each run."""
     change: Span | None = None
     """after - before."""
+    ratio: Span | None = None
+    """after / before, where `before` cannot be 0."""
     verdict: Verdict
     why: str = ""
 
@@ -219,10 +223,13 @@ def _finding(
     why: str = "",
 ) -> Finding:
     before, after = spans
-    change = None
+    change = quotient = None
     verdict: Verdict = "not compared" if why else "too few calls"
     if before and after and min(calls):
         change = difference(before, after)
+        quotient = ratio(before, after)
+        if not math.isfinite(quotient.value + quotient.high):
+            quotient = None
         verdict = "no difference seen"
         if change.low > 0 or change.high < 0:
             verdict = "better" if (change.low > 0) == more_is_better else "worse"
@@ -235,6 +242,7 @@ def _finding(
         values=(values[0], values[1]),
         calls=(calls[0], calls[1]),
         change=change,
+        ratio=quotient,
         verdict=verdict,
         why=why,
     )

@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rascal.errors import did_you_mean, listed
 from rascal.load.types import Event, Meters, Report, Row, Sample
-from rascal.store.database import Database
+from rascal.store.database import HASTE, Database
 from rascal.store.errors import StoreError
 from rascal.store.machine import alive
 from rascal.store.rows import dumps, loads, pack_row, unpack_meters, unpack_row
@@ -213,7 +214,7 @@ class Reader:
             found.add(row)
         ended = self.database.select("SELECT ended FROM runs WHERE id = ?", number)[0][0]
         if ended is not None and not self.database.readonly:
-            with self.database.writing() as write:
+            with suppress(StoreError), self.database.writing(HASTE) as write:
                 write.execute(
                     "UPDATE flows SET total = ? WHERE run = ? AND kind = ? AND name = ?",
                     (_packed_total(found), *where),

@@ -33,7 +33,8 @@ HISTOGRAMS = ("served", "explicit", "served_actual", "explicit_actual")
 COUNTS = tuple(name for name in Row.__slots__ if name not in COLUMNS and name not in HISTOGRAMS)
 _METERS = tuple(field.name for field in attrs.fields(Meters) if field.name != "lateness")
 
-_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+# ASCII only, so that texts of the outside which are no Unicode can be kept.
+_dumps = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def dumps(value: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import struct
 import time
 import uuid
 import zlib
@@ -74,7 +75,7 @@ class Writer:
         values = {
             "uid": about.get("uid") or uuid.uuid4().hex,
             "kind": kind,
-            "name": str(about.get("name") or plan.get("name") or _stem(file) or kind),
+            "name": plain(str(about.get("name") or plan.get("name") or _stem(file) or kind)),
             "plan": dumps(dict(plan)),
             "versions": dumps(about.get("versions") or {}),
             "seed": None if seed is None else dumps(seed),
@@ -235,6 +236,14 @@ class Writer:
         return _Ended(self, run)
 
     def _write(self, known: _Run, what: Report | Event, patience: float) -> None:
+        """Write one; what no table can hold is told on the timeline, and does not stop the rest."""
+        try:
+            self._put(known, what, patience)
+        except (OverflowError, TypeError, ValueError, struct.error) as error:
+            text = f"what agent {what.agent} reported could not be kept: {error}"
+            self._put(known, Event(second=what.second, kind="reports_lost", text=text), patience)
+
+    def _put(self, known: _Run, what: Report | Event, patience: float) -> None:
         now = self._now()
         if isinstance(what, Event):
             with self.database.writing(patience) as write:
@@ -294,7 +303,7 @@ def put_report(
     """Write a report, unless it is there. Flows that were not known are added to `new`."""
     done = write.execute(
         "INSERT OR IGNORE INTO reports (run, agent, sequence, second, last) VALUES (?, ?, ?, ?, ?)",
-        (number, report.agent, report.sequence, report.second, report.last),
+        (number, plain(report.agent), report.sequence, report.second, report.last),
     )
     if not done.rowcount:
         return
@@ -309,17 +318,20 @@ def put_report(
     write.execute("INSERT INTO meters VALUES (?, ?, ?)", (of, *meters))
     for sample in report.samples:
         content = dumps(attrs.asdict(sample))
-        write.execute(SAMPLE, (number, of, sample.second, sample.flow, sample.outcome, content))
+        write.execute(
+            SAMPLE, (number, of, sample.second, plain(sample.flow), sample.outcome, content)
+        )
     for event in report.events:
         write.execute(EVENT, event_values(number, of, event))
 
 
 def _flow(write: sqlite3.Connection, number: int, kind: str, name: str) -> int:
     write.execute(
-        "INSERT OR IGNORE INTO flows (run, kind, name) VALUES (?, ?, ?)", (number, kind, name)
+        "INSERT OR IGNORE INTO flows (run, kind, name) VALUES (?, ?, ?)",
+        (number, kind, plain(name)),
     )
     found = write.execute(
-        "SELECT id FROM flows WHERE run = ? AND kind = ? AND name = ?", (number, kind, name)
+        "SELECT id FROM flows WHERE run = ? AND kind = ? AND name = ?", (number, kind, plain(name))
     ).fetchone()
     return int(found[0])
 
@@ -327,7 +339,13 @@ def _flow(write: sqlite3.Connection, number: int, kind: str, name: str) -> int:
 def event_values(number: int, report: int | None, event: Event) -> tuple[Any, ...]:
     """The columns of an event."""
     data = dumps(dict(event.data))
-    return number, report, event.second, event.kind, event.text, event.agent, data
+    texts = (event.kind, plain(event.text), plain(event.agent))
+    return number, report, event.second, *texts, data
+
+
+def plain(text: str) -> str:
+    """The same as Unicode, whatever bytes it was made of."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def insert(write: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> int:

@@ -239,6 +239,31 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert default_path() == tmp_path / ".local" / "share" / "rascal" / "runs.db"
 
 
+def test_what_no_table_holds_does_not_stop_the_rest(store: Store) -> None:
+    run = store.create({**PLAN, "name": "caf\udce9"}, FILES)
+    big, good = Row(), Row()
+    big.planned, good.planned = 2**70, 5
+    for sequence, row in enumerate((big, good)):
+        rows = {("flow", "\udcff odd", 0): row}
+        assert store.add(run, Report(run=run, agent="a", sequence=sequence, second=0, rows=rows))
+    store.event(run, Event(second=1, kind="note", text="\udc80", data={"path": Path("/x")}))
+    lost, odd = store.events(run)
+    assert (lost.kind, odd.data) == ("reports_lost", {"path": "/x"})
+    assert "agent a reported could not be kept" in lost.text
+    assert store.series(run, "flow", "? odd")[0].planned == 5
+
+
+def test_sums_are_made_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = a_run(store)
+    first = store.total(run, "flow", "checkout")
+
+    def never(*_: object) -> object:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(store, "_rows", never)
+    assert same_row(store.total(run, "flow", "checkout"), first)
+
+
 # ---- how rows are packed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -12,7 +13,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from rascal.cli.output import cannot, leave
-from rascal.store import Run, Store
+from rascal.store import Run, Store, StoreError
+from rascal.store.database import default_path
 
 INTERRUPTED = 130
 OFFERED = 50
@@ -23,20 +25,34 @@ OUTCOMES = ("completed", "stopped", "aborted", "interrupted", "failed", "running
 
 def reading(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the store, to be read, and --json."""
-    return _with_store(function, readonly=True)
+    return _with_store(function, lambda: Store(readonly=True))
 
 
 def tending(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the store, to be changed, and --json."""
-    return _with_store(function, readonly=False)
+    return _with_store(function, Store)
 
 
-def _with_store(function: Callable[..., Any], *, readonly: bool) -> Callable[..., Any]:
+def summing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the store, to be read; if it may be written, sums are kept in it."""
+    return _with_store(function, summing_store)
+
+
+def summing_store() -> Store:
+    """The store, such that the sums of long runs are made once only."""
+    place = default_path()
+    with suppress(StoreError):
+        if place.is_file() and os.access(place, os.W_OK) and os.access(place.parent, os.W_OK):
+            return Store()
+    return Store(readonly=True)
+
+
+def _with_store(function: Callable[..., Any], opened: Callable[[], Store]) -> Callable[..., Any]:
     @click.option("--json", "json_", is_flag=True, help="For programs.")
     @wraps(function)
     def run(**given: Any) -> None:
         try:
-            with cannot(), Store(readonly=readonly) as store:
+            with cannot(), opened() as store:
                 function(store, **given)
         except KeyboardInterrupt:
             leave(INTERRUPTED)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rascal.cli.output import as_json, grid, heading, number, say, span, tick
-from rascal.cli.runs.common import ended, lasted, percent, rate, reading, run_names, when
+from rascal.cli.runs.common import ended, lasted, percent, rate, run_names, summing, when
 from rascal.cli.runs.timeline import show_events
 from rascal.cli.runs.words import phrase, plan_lines, value_words
 from rascal.load.types import OUTCOMES, SERVED, Meters, Row
@@ -41,7 +41,7 @@ FOOTNOTE = (
 
 @click.command()
 @click.argument("run", default="last", shell_complete=run_names)
-@reading
+@summing
 def show(store: Store, run: str, json_: bool) -> None:
     """Show RUN (the last one): what was run, flows, outcomes, objectives, agents, events."""
     found = store.run(run)
