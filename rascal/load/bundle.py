@@ -160,7 +160,7 @@ def check_name(name: str) -> None:
     """Refuse a name that could leave a folder. Raises BundleError."""
     path = PurePosixPath(name)
     wrong = (
-        not name
+        not path.parts
         or len(name) > LONGEST_NAME
         or path.is_absolute()
         or str(path) != name
