@@ -36,7 +36,7 @@ def change(run: str, profiles: tuple[str, ...], store: str | None, json_: bool) 
         found = running(opened, run)
         wanted = profiles_of(profiles)
         shares = with_profiles(plan_from_json(dict(found.plan)).shares, wanted)
-        opened.ask(found.id, "change", profiles=wanted, by="rascal load change")
+        opened.ask(found.id, "change", profiles=wanted)
         deadline = time.monotonic() + PATIENCE
         while not opened.taken(found.id):
             if opened.run(found.id).state != "running" or time.monotonic() > deadline:

@@ -37,11 +37,13 @@ def offer(order: Order, given: Mapping[str, Any], started_fd: int | None) -> Non
         def began(run: str) -> None:
             if store is not None:
                 shown.title = f"run {run}  {title_of(plan)}"
+
+        def started(run: str) -> None:
             if started_fd is not None:
                 _announce(started_fd, run)
 
         with agents_for(plan, given) as place:
-            finished = _run(order, given, place, store, Writer(shown), began)
+            finished = _run(order, given, place, store, Writer(shown), (began, started))
         if store is not None:
             store.close()
     leave(report(plan, finished, kept=store is not None, json_=given["json_"]))
@@ -53,12 +55,13 @@ def _run(
     place: Any,
     store: Any,
     writer: Writer,
-    began: Callable[[str], None],
+    tell: tuple[Callable[[str], None], Callable[[str], None]],
 ) -> Finished:
     """All of it, in the reactor; the screen is left as it was found."""
     plan, book = order.plan, order.book
     assert plan is not None
     assert book is not None
+    began, started = tell
 
     async def main(reactor: Any, interrupts: Interrupts) -> Finished:
         from rascal.load.running import run_load
@@ -67,7 +70,8 @@ def _run(
             began(run)
             interrupts.ask = lambda count: control.stop("ctrl-C", now=count > 1)
 
-        waiting = reactor.callLater(SOON, writer.tell_before_looks, PREPARING)
+        patient = not (given["quiet"] or given["json_"])
+        waiting = reactor.callLater(SOON, writer.tell_before_looks, PREPARING if patient else "")
         try:
             link, agents = link_for(reactor, plan, given, place, book)
             return await run_load(
@@ -77,7 +81,7 @@ def _run(
                 link=link,
                 agents=agents,
                 store=store,
-                listener=Watching(writer, reactor.callLater, begins),
+                listener=Watching(writer, reactor.callLater, begins, started),
                 about=about(plan),
             )
         finally:

@@ -169,7 +169,7 @@ class Writer:
 
     def tell_before_looks(self, text: str) -> None:
         """Say it unless there is something to look at already."""
-        if not self._looked:
+        if text and not self._looked:
             self.tell(text)
 
     def _run(self) -> None:
@@ -201,7 +201,8 @@ class Watching:
     Args:
         writer: the thread that writes.
         later: `reactor.callLater`.
-        began: called with the run's id and its control.
+        began: called with the run's id and its control, before agents prepare.
+        started: called with the run's id when load starts.
     """
 
     def __init__(
@@ -209,15 +210,19 @@ class Watching:
         writer: Writer,
         later: Callable[..., Any],
         began: Callable[[str, Any], None] = lambda run, control: None,
+        started: Callable[[str], None] = lambda run: None,
     ) -> None:
         self._writer = writer
         self._later = later
         self._began = began
+        self._started = started
+        self._run = ""
         self._history = History()
         self._busy = False
 
     def began(self, run: str, control: Any) -> None:
         """It has its id."""
+        self._run = run
         self._began(run, control)
 
     def snapshot(self, snapshot: Snapshot) -> None:
@@ -241,6 +246,8 @@ class Watching:
 
     def event(self, event: Event) -> None:
         """Say it, if it is worth it."""
+        if event.kind == "started":
+            self._started(self._run)
         if event.kind in LOUD:
             self._writer.tell(event_text(event))
 

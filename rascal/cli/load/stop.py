@@ -29,7 +29,7 @@ def stop(run: str | None, now: bool, wait: bool, store: str | None, json_: bool)
 
     with refusing(), Store(store) as opened:
         found = running(opened, run)
-        opened.ask(found.id, "stop", now=now, by="rascal load stop")
+        opened.ask(found.id, "stop", now=now, why="rascal load stop")
         deadline = time.monotonic() + PATIENCE
         while not opened.taken(found.id):
             state = opened.run(found.id).state
