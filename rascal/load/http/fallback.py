@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from treq.client import HTTPClient
 from treq.response import _Response
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone, ResponseFailed
@@ -39,14 +39,17 @@ def fall_back(
     for lower, line in template.defaults.named.items():
         if lower != b"accept-encoding":  # treq adds it
             headers.addRawHeader(*line[:-2].split(b": ", 1))
-    for key, value in session.headers.items():
-        headers.setRawHeaders(key, [value])
+    for own, value in session.headers.items():
+        headers.setRawHeaders(own, [value])
     given = HTTPClient._request_headers(session, arguments["headers"], 2)
     for key, values in given.getAllRawHeaders():
         headers.setRawHeaders(key, values)
     url = template.web_url
     if template.authorization and not headers.hasHeader(b"authorization"):
         headers.setRawHeaders(b"authorization", [template.authorization[15:-2]])
+    if session.client.closed:
+        closed: Deferred[Any] = fail(RequestFailed("refused", "the load client is closed"))
+        return Fallback(session, template, seconds, name, closed, False).deferred
     session._socket = template.origin if template.origin.unix else None
     sent = HTTPClient.request(
         session,

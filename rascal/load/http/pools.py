@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rascal.load.http.connections import Connection
 from rascal.load.http.dial import Dial
+from rascal.load.http.errors import RequestFailed
 from rascal.load.http.urls import Origin
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class Pool:
 
     def start_fresh(self, exchange: Any) -> None:
         """Send it on a connection that is opened now."""
+        if self.client.closed:
+            closed = RequestFailed("refused", "the load client is closed")
+            self.client.later(exchange.broke, None, closed)
+            return
         if exchange.resent:
             self.waiting.appendleft(exchange)
         else:

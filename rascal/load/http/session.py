@@ -120,7 +120,7 @@ class Session(HTTPClient):
     def patch(self, url: Any, data: Any = None, **kwargs: Any) -> Deferred[Response]:
         return self.request("PATCH", url, data=data, **kwargs)
 
-    def request(  # type: ignore[override]
+    def request(
         self,
         method: str,
         url: Any,
