@@ -15,7 +15,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, suppress
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -282,7 +290,7 @@ class AsyncClient:
 
     async def events(
         self, types: Sequence[str] = (), *, proxies: Sequence[str] = (), after: str = ""
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """What happens, as it happens. Raises Unreachable when the service is lost."""
         reader = EventReader(after)
         more = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
