@@ -49,8 +49,14 @@ class StopRules:
         self.timeout = timeout
         self._watched: dict[tuple[int, str], _Watched] = {}
 
-    def check(self, results: Results) -> Objective | None:
-        """The first rule that holds for its time, or None."""
+    def check(self, results: Results, last: int | None = None) -> Objective | None:
+        """The first rule that holds for its time, or None.
+
+        Args:
+            results: the run so far.
+            last: the last second in which load is offered, if that is known: later ones are no
+                finding.
+        """
         if not self.rules:
             return None
         settling = _Settling(results, self.timeout)
@@ -61,15 +67,17 @@ class StopRules:
                 if watched is None or watched.group != group:
                     watched = self._watched[key] = _Watched(rule, group)
                 there = group.names or rule.measure in METERED
-                if there and self._broken(watched, results, settling):
+                if there and self._broken(watched, results, settling, last):
                     return rule
         return None
 
-    def _broken(self, watched: _Watched, results: Results, settling: _Settling) -> bool:
+    def _broken(
+        self, watched: _Watched, results: Results, settling: _Settling, last: int | None
+    ) -> bool:
         rule = watched.rule
         tail = dict(rule.tail)
         size, wanted = seconds_of(tail.get("over")), seconds_of(tail.get("for"))
-        closed = results.closed
+        closed = results.closed if last is None else min(results.closed, last)
         back = min(size + wanted, LONGEST) + math.ceil(self.timeout) + 2
         first = max(0, closed - back)
         gauge = Gauge(rule, watched.group, results)
@@ -79,10 +87,10 @@ class StopRules:
         held = known = 0
         for at, value in enumerate(gauge.windows(cells, size)):
             window = range(first + at, first + at + size)
-            if math.isnan(value):  # nothing offered: as it was before
+            if rule.measure not in METERED and settling.idle(window):  # as it was before
                 held += held > 0
-            elif self._sure(rule, settling, window) and holds(
-                value, rule.op, float(rule.limit.value)
+            elif holds(value, rule.op, float(rule.limit.value)) and self._sure(
+                rule, value, settling, window
             ):
                 held, known = held + 1, known + 1
             else:
@@ -118,12 +126,14 @@ class StopRules:
             return attrs.evolve(cell, of=cell.of + still)
         return cell
 
-    def _sure(self, rule: Objective, settling: _Settling, window: range) -> bool:
+    def _sure(self, rule: Objective, value: float, settling: _Settling, window: range) -> bool:
         """What is still open cannot change the answer."""
         if rule.measure in METERED:
             return True
         rising = rule.op in (">", ">=")
         early = not rising if rule.measure in RATES else rising and rule.measure != "attempts"
+        if math.isinf(value):  # none was served, so far
+            early = False
         return early or all(settling.settled(second) for second in window)
 
 
@@ -136,6 +146,7 @@ class _Settling:
         """Seconds before it are settled whatever the numbers say: a call ends with its time-out,
         and those of a lost agent never come."""
         self._flows = [results.series("flow", name) for name in results.flows]
+        self._all = [results.series("scenario", name) for name in results.scenarios] + self._flows
         self._attempts: dict[int, int] = {}
 
     def revision(self, group: Group, second: int) -> int:
@@ -156,6 +167,13 @@ class _Settling:
     def settled(self, second: int) -> bool:
         """Nearly all calls of this second have ended."""
         return self.unknown(second) <= SETTLED * self.results.begun.get(second, 0)
+
+    def idle(self, window: range) -> bool:
+        """Nothing was offered, and nothing is known of calls then."""
+        return not any(
+            self.results.begun.get(second, 0) or any(second in one for one in self._all)
+            for second in window
+        )
 
     def open(self, group: Group, second: int) -> int:
         """Calls of this group that are probably open: by its share of all calls so far."""
