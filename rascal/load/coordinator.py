@@ -99,14 +99,13 @@ class Coordinator:
         self.requests = 0
         """Requests that were begun, over all agents, as far as reported."""
         self.keeper = Keeper(store, seconds=clock.seconds, trouble=self.event)
-        self._rules = StopRules(plan.stop)
+        self._rules = StopRules(plan.stop, plan.timeout)
         self._ended: Deferred[None] = Deferred()
         self._preparing: Deferred[None] | None = None
         self._timer: Any = None
         self._deadline = math.inf
         """Seconds of the run at which whoever is still there is not waited for any more."""
         self._stops = 0
-        self._judged = -1
         self._gaps: dict[tuple[str, int], float] = {}
         self._limited: dict[str, float] = {}
         """Agents that have reached a hard end, and when."""
@@ -124,7 +123,7 @@ class Coordinator:
                 **self.about,
             }
             run = self.keeper.create(plan_json(self.plan), self.files, about)
-        except BaseException:
+        except Exception:
             await self._close()
             raise
         self.results = Results(run, self.agents)
@@ -134,7 +133,7 @@ class Coordinator:
         try:
             self._preparing = Deferred.fromCoroutine(self._begin(run))
             await self._preparing
-        except BaseException as error:
+        except Exception as error:
             return await self._not_begun(error)
         finally:
             self._preparing = None
@@ -156,7 +155,7 @@ class Coordinator:
         self.event("started", f"load starts on {_counted(len(self.agents), 'agent')}", at=0.0)
         self._arm()
 
-    async def _not_begun(self, error: BaseException) -> Finished:
+    async def _not_begun(self, error: Exception) -> Finished:
         """Something came between: the run is in the store already."""
         asked = isinstance(error, CancelledError)
         self.outcome = "interrupted" if asked else "failed"
@@ -217,7 +216,9 @@ class Coordinator:
             if self._preparing is not None:
                 self._preparing.cancel()
             return
-        self.end("interrupted", why or "stopped", "stopping", now=now or self._stops > 1)
+        # When nothing begins any more there is nothing left to end but the waiting.
+        now = now or self._stops > 1 or self.state == "draining"
+        self.end("interrupted", why or "stopped", "stopping", now=now)
 
     def change(self, profiles: Mapping[str, str]) -> None:
         """Other profiles, from the next second but one."""
@@ -225,6 +226,8 @@ class Coordinator:
             raise ConfigErrors([ConfigError("the load has ended, or has not begun yet")])
         shares = with_profiles(self.offer.shares, profiles)
         second = self.second + AHEAD
+        if second >= self.offer.ends:
+            raise ConfigErrors([ConfigError("the load ends before a change could take effect")])
         self.offer.change(shares, second)
         self.link.change(shares, second)
         self.event(
@@ -350,11 +353,9 @@ class Coordinator:
                     self.event("error", f"the change that was asked for cannot be made: {errors}")
 
     def _judge(self) -> None:
-        """Stop rules, each time when another second is complete."""
-        closed = self.results.closed
-        if closed <= self._judged or self.state != "running":
+        """Stop rules; they know by themselves which seconds are complete enough."""
+        if self.state != "running":
             return
-        self._judged = closed
         rule = self._rules.check(self.results)
         if rule is not None:
             self.end("stopped", f"stop rule: {show(rule)}", "stop_rule", rule=show(rule))
