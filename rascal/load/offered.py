@@ -86,7 +86,8 @@ class Offer:
             if timeline.users:
                 continue
             if isinstance(timeline, Replay):
-                found = sum(timeline.planned(second) for second in range(math.floor(end)))
+                log = timeline.until(end)
+                found = sum(log.planned(second) for second in range(math.ceil(end)))
             else:
                 found = timeline.mass(end)
                 noise += found if share.spacing == "poisson" else 0.0
