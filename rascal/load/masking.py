@@ -18,8 +18,8 @@ from urllib.parse import unquote_plus
 MASK = "***"
 _INSIDE = (
     "password", "passwd", "passphrase", "passwort", "secret", "token", "credential", "apikey",
-    "accesskey", "privatekey", "signingkey", "sessionid", "sessionkey", "authorization",
-    "cardnumber", "securitycode",
+    "accesskey", "privatekey", "signingkey", "sessionid", "sessid", "sessionkey",
+    "authorization", "cardnumber", "securitycode",
 )  # fmt: skip
 """Parts of names, without their separators."""
 _WORDS = frozenset((
@@ -34,9 +34,10 @@ _PAIR = re.compile(r"([^\s&;?#=\"'<>,{}()]+)=([^\s&;\"'<>]*)")
 _JSON_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:\s*)', re.DOTALL)
 _JSON_VALUE = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?$)|[^\s,\]}]+', re.DOTALL)
 _XML = re.compile(r"<([A-Za-z_][\w:.-]*)((?:\s[^<>]*)?)>([^<]*)")
-_INPUT = re.compile(r"<(?:input|meta)\b[^<>]*>", re.IGNORECASE)
+_INPUT = re.compile(r"<(?:input|meta)\b[^<>]*(?:>|\Z)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
-    r"""\b(name|id|value|content)(\s*=\s*)("[^"]*"|'[^']*'|[^\s>"']+)""", re.IGNORECASE
+    r"""\b(name|id|value|content)(\s*=\s*)("[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^\s>"']+)""",
+    re.IGNORECASE,
 )
 _PART = re.compile(
     r'(Content-Disposition:[^\r\n]*?\bname="([^"\r\n]*)"[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n)'
@@ -106,14 +107,19 @@ def _mask_header(name: str, value: str) -> str | None:
     """The value of a secret header; None if it is none."""
     low = name.lower()
     if low == "cookie":
-        return "; ".join(f"{one.partition('=')[0].strip()}={MASK}" for one in value.split(";"))
+        return "; ".join(_mask_cookie(one) for one in value.split(";"))
     if low == "set-cookie":
         first, semicolon, rest = value.partition(";")
-        return f"{first.partition('=')[0]}={MASK}{semicolon}{mask_text(rest)}"
+        return f"{_mask_cookie(first)}{semicolon}{mask_text(rest)}"
     if low == "www-authenticate" or not is_secret(name):
         return None
     scheme = _SCHEME.match(value)
     return f"{scheme[1]} {MASK}" if scheme else MASK
+
+
+def _mask_cookie(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    return f"{name.strip()}={MASK}" if equals else MASK
 
 
 def _types(lines: list[str]) -> str:
@@ -166,9 +172,12 @@ def mask_text(text: str) -> str:
 
 
 def _mask_input(tag: str) -> str:
-    """A hidden field of a page, such as one against request forgery."""
+    """A hidden field of a page, such as one against request forgery. One that is cut off may have
+    its name behind."""
     found = _ATTRIBUTE.findall(tag)
-    if not any(word.lower() in ("name", "id") and is_secret(text) for word, _, text in found):
+    if tag.endswith(">") and not any(
+        word.lower() in ("name", "id") and is_secret(text) for word, _, text in found
+    ):
         return tag
     return _ATTRIBUTE.sub(
         lambda one: (
