@@ -3,8 +3,8 @@
     gather → create → prepare → start → running → draining → ended
 
 Reports are merged into Results as they come and kept in the store. A tick each second looks at
-what others asked of the run, at stop rules (on closed seconds), at the hard ends, at what is
-missing, and tells the listener. The run has ended when every agent that is not lost has sent its
+what others asked of the run, at stop rules, at the hard ends, at what is missing, and tells the
+listener. The run has ended when every agent that is not lost has sent its
 last report.
 
 What happens to a run while it goes on is an event on its timeline. Whatever goes wrong after the
@@ -148,12 +148,15 @@ class Coordinator:
         calls.on_event = self._link_event
 
     async def _begin(self, run: str) -> None:
+        if self._stops:
+            raise CancelledError
         await self.link.prepare(run, self.plan, self.files)
         self.start = await self.link.start()
         self.state = "running"
         self.keeper.begin(self.now() + self.start - self.clock.seconds())
         self.event("started", f"load starts on {_counted(len(self.agents), 'agent')}", at=0.0)
         self._arm()
+        self.losses.catch_up()
 
     async def _not_begun(self, error: Exception) -> Finished:
         """Something came between: the run is in the store already."""
@@ -365,7 +368,8 @@ class Coordinator:
         if self.state != "running":
             return
         t = self.clock_of_run()
-        if self.requests > self.plan.max_requests:  # agents see to their part themselves
+        # Agents see to their part of the requests, and to the time, themselves.
+        if self.requests > self.plan.max_requests and not self._limited:
             text = f"the hard end of {self.plan.max_requests:,} requests is reached"
             self.end("completed", text, "limit")
         elif t >= self.offer.ends:

@@ -33,6 +33,7 @@ class Losses:
         self.unsound_seconds: dict[int, set[str]] = {}
         """Second of the run: why it is not to be trusted."""
         self._spoke: dict[str, int] = {}
+        self._early: dict[str, str] = {}
 
     # ---- who is waited for
 
@@ -49,6 +50,9 @@ class Losses:
     def lost(self, agent: str, why: str) -> None:
         """An agent is thought dead."""
         run = self.run
+        if run.state == "starting":
+            self._early[agent] = why
+            return
         if agent in self.gone or agent in self.done or run.state not in ("running", "draining"):
             return
         self.gone[agent] = self.ever[agent] = why
@@ -64,9 +68,16 @@ class Losses:
         elif run.plan.loss == "redistribute" and run.state == "running":
             self._reshare(left, agent)
 
+    def catch_up(self) -> None:
+        """Load has started: who was lost on the way?"""
+        early, self._early = self._early, {}
+        for agent, why in early.items():
+            self.lost(agent, why)
+
     def back(self, agent: str) -> None:
         """An agent that was lost reports again."""
         run = self.run
+        self._early.pop(agent, None)
         if agent not in self.gone or run.state not in ("running", "draining"):
             return
         del self.gone[agent]

@@ -121,6 +121,26 @@ def test_stopped_while_it_is_prepared() -> None:
     assert stage.link.words() == ["gather", "prepare", "close"]
 
 
+def test_stopped_by_who_hears_of_it() -> None:
+    stage = Stage()
+    stage.watcher.began = lambda run, control: control.stop("not now")  # type: ignore[method-assign]
+    stage.begin()
+    assert stage.result().outcome == "interrupted"
+    assert stage.link.words() == ["gather", "close"]
+
+
+def test_an_agent_that_is_lost_before_the_start() -> None:
+    stage = Stage(("a", "b"))
+    stage.link.prepared = Deferred()
+    stage.begin()
+    stage.link.calls.on_lost("a", "gone")
+    stage.link.calls.on_lost("b", "gone too")
+    stage.link.calls.on_back("b")
+    stage.link.prepared.callback(None)
+    assert stage.watcher.kinds() == ["started", "agent_lost", "redistributed"]
+    assert stage.link.said[-1] == ("reshare", [1], 1)
+
+
 # ---- stops
 
 
