@@ -131,6 +131,7 @@ def compare(
                 {name: (pair[0], pair[1]) for name, pair in series.items()},
                 confidence,
                 same_load=not any(one.what == "profile" for one in settings),
+                whole=(runs[0].outcome == "completed", runs[1].outcome == "completed"),
             )
         ),
         settings=settings,
@@ -140,22 +141,38 @@ def compare(
 
 
 def findings(
-    series: Mapping[str, tuple[Series, Series]], confidence: float, *, same_load: bool = True
+    series: Mapping[str, tuple[Series, Series]],
+    confidence: float,
+    *,
+    same_load: bool = True,
+    whole: tuple[bool, bool] = (True, True),
 ) -> list[Finding]:
-    """All measures of all flows, with intervals that hold together."""
-    asked = [
-        (flow, pair, outcomes) for flow, pair in series.items() for outcomes in [_outcomes(pair)]
-    ]
+    """All measures of all flows, with intervals that hold together.
+
+    Args:
+        series: rows by flow, of both runs.
+        confidence: of all together.
+        same_load: both had the same profile; otherwise rates say nothing.
+        whole: whether each run went to its end; the last second of one that did not is no whole
+            second, and does not count for rates.
+    """
+    asked = [(flow, pair, _outcomes(pair), _any_served(pair)) for flow, pair in series.items()]
     questions = sum(
-        len(outcomes) + len(PERCENTILES) + (1 if same_load else 0) for *_, outcomes in asked
+        len(outcomes) + (len(PERCENTILES) + (1 if same_load else 0) if served else 0)
+        for *_, outcomes, served in asked
     )
     z = z_of(confidence, questions)
     found: list[Finding] = []
-    for flow, pair, outcomes in asked:
+    for flow, pair, outcomes, served in asked:
         found += [_share(flow, outcome, pair, z) for outcome in outcomes]
-        found.append(_rate(flow, pair, z, same_load))
-        found += [_latency(flow, share, pair, z) for share in PERCENTILES]
+        if served:
+            found.append(_rate(flow, pair, z, same_load, whole))
+            found += [_latency(flow, share, pair, z) for share in PERCENTILES]
     return found
+
+
+def _any_served(pair: tuple[Series, Series]) -> bool:
+    return any(_count(row, SERVED) for one in pair for row in one.values())
 
 
 def _outcomes(pair: tuple[Series, Series]) -> list[str]:
@@ -183,8 +200,20 @@ def _share(flow: str, outcome: str, pair: tuple[Series, Series], z: float) -> Fi
     return _finding(flow, outcome, "share", spans, values, calls, more_is_better=outcome == SERVED)
 
 
-def _rate(flow: str, pair: tuple[Series, Series], z: float, same_load: bool) -> Finding:
-    counts = [[_count(row, SERVED) for row in _in_order(one)] for one in pair]
+def _rate(
+    flow: str,
+    pair: tuple[Series, Series],
+    z: float,
+    same_load: bool,
+    whole: tuple[bool, bool],
+) -> Finding:
+    # Over the seconds that both have: the end of the longer one may be another part of the profile.
+    ends = [max(one, default=-1) + int(full) for one, full in zip(pair, whole, strict=True)]
+    first = max(min(one, default=0) for one in pair)
+    counts = [
+        [_count(one[at], SERVED) if at in one else 0 for at in range(first, min(ends))]
+        for one in pair
+    ]
     calls = [sum(one) for one in counts]
     values = [sum(one) / len(one) if one else 0.0 for one in counts]
     if not same_load:

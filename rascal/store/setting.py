@@ -39,12 +39,12 @@ def differences(reader: Reader, before: Run, after: Run) -> tuple[Difference, ..
     note("kind", before.kind, after.kind, "a load run and an experiment are different things")
     _files(reader, before, after, found)
     old, new = before.plan, after.plan
-    note(
-        "profile",
-        _loads(old),
-        _loads(new),
-        "another load: rates are not compared, and times are those of other loads",
-    )
+    loads = old.get("shares"), new.get("shares")
+    if _without_length(loads[0]) != _without_length(loads[1]):
+        meaning = "another load: rates are not compared, and times are those of other loads"
+        note("profile", *loads, meaning)
+    else:
+        note("length", *loads, "rates are compared over the seconds that both have")
     note("seed", before.seed, after.seed, "other arrivals, picks and data: repeat to be sure")
     note("target", old.get("target"), new.get("target"), "another system")
     agents = [_agents(reader, run) for run in (before, after)]
@@ -81,8 +81,20 @@ def _files(reader: Reader, before: Run, after: Run, found: list[Difference]) -> 
             )
 
 
-def _loads(plan: Mapping[str, Any]) -> Any:
-    return plan.get("shares")
+def _without_length(shares: Any) -> Any:
+    """The same without how long a last `hold` goes on."""
+    if not isinstance(shares, list):
+        return shares
+    found = []
+    for share in shares:
+        profile = share.get("profile") if isinstance(share, Mapping) else None
+        if isinstance(profile, list) and profile and isinstance(profile[-1], Mapping):
+            last = dict(profile[-1])
+            if last.get("shape") == "hold":
+                last.pop("for", None)
+            share = {**share, "profile": [*profile[:-1], last]}
+        found.append(share)
+    return found
 
 
 def _agents(reader: Reader, run: Run) -> int:

@@ -153,8 +153,37 @@ def test_what_cannot_be_said_is_not_said() -> None:
 
 def test_no_calls_at_all() -> None:
     empty: dict[int, Row] = {}
-    for pair in ((empty, empty), (empty, made(1, seconds=20)["checkout"])):
-        assert {one.verdict for one in findings({"x": pair}, 0.95)} == {"too few calls"}
+    found = findings({"x": (empty, empty)}, 0.95)
+    assert [(one.measure, one.verdict) for one in found] == [("served", "too few calls")]
+    found = findings({"x": (empty, made(1, seconds=20)["checkout"])}, 0.95)
+    assert {one.verdict for one in found} == {"too few calls"}
+
+
+def goodput(one: dict[int, Row], other: dict[int, Row], whole: tuple[bool, bool]) -> Finding:
+    found = findings({"x": (one, other)}, 0.95, whole=whole)
+    return next(one for one in found if one.measure == "goodput")
+
+
+def test_rates_are_those_of_the_seconds_that_both_have() -> None:
+    long = made(1, seconds=40, flows=("x",), failing=0.0)["x"]
+    short = made(2, seconds=20, flows=("x",), failing=0.0)["x"]
+    cut = {**short, 19: Row()}
+    del long[0]
+    found = goodput(long, short, (True, True))
+    assert found.verdict == "no difference seen" and found.calls == (380, 370)
+    assert goodput(long, cut, (True, False)).values[1] == 20.0
+    assert goodput(long, cut, (True, True)).values[1] < 20.0
+
+
+def test_longer_is_no_other_load(store: Store) -> None:
+    shares = [{**PLAN["shares"][0], "profile": [{"shape": "hold", "level": "40/s", "for": "9m"}]}]
+    other = [{**PLAN["shares"][0], "profile": [{"shape": "hold", "level": "41/s", "for": "1m"}]}]
+    a_run(store, seconds=2)
+    a_run(store, seconds=2, plan={"shares": shares})
+    a_run(store, seconds=2, plan={"shares": other})
+    runs = [store.run(str(number)) for number in (1, 2, 3)]
+    whats = [{one.what for one in differences(store, runs[0], run)} for run in runs]
+    assert whats[0] == set() and whats[1] == {"length"} and whats[2] == {"profile"}
 
 
 def test_two_kept_runs(store: Store) -> None:

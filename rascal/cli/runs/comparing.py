@@ -101,7 +101,7 @@ def _show(found: Comparison) -> None:
     heading("what was not the same")
     for one in found.settings:
         old, new = one.before, one.after
-        if one.what == "profile":
+        if one.what in ("profile", "length"):
             old, new = (
                 "; ".join(share_words(share) for share in run.plan.get("shares") or ()) or "none"
                 for run in (found.before, found.after)
