@@ -12,7 +12,6 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList, succeed
 
 from rascal.load.http.connections import Connection
-from rascal.load.http.exchange import Exchange
 from rascal.load.http.names import Names
 from rascal.load.http.pools import Pool
 from rascal.load.http.urls import SENSITIVE, Headers, Origin, Urls, header_line
@@ -70,13 +69,14 @@ class Client:
     @property
     def in_flight(self) -> int:
         """Requests under way."""
-        return sum(1 for entry in self.wheel.entries() if isinstance(entry, Exchange))
+        return sum(1 for entry in self.wheel.entries() if hasattr(entry, "call"))
 
     @property
     def tls(self) -> ssl.SSLContext:
         """Trust of the system (SSL_CERT_FILE and the like), or none is asked for."""
         if self._tls is None:
             context = ssl.create_default_context()
+            context.set_alpn_protocols(["http/1.1"])
             if not self.plan.verify:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE

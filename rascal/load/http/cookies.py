@@ -7,7 +7,6 @@ if any cookie is for a path) until the jar changes or the first of its cookies e
 from __future__ import annotations
 
 import time
-from email.message import Message
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
@@ -120,9 +119,10 @@ class _Reply:
     """What http.cookiejar asks of a reply."""
 
     def __init__(self, lines: tuple[bytes, ...]) -> None:
-        self._message = Message()
-        for line in lines:
-            self._message["Set-Cookie"] = line.strip().decode("utf-8", "replace")
+        self._lines = [line.strip().decode("utf-8", "replace") for line in lines]
 
-    def info(self) -> Message:
-        return self._message
+    def info(self) -> _Reply:
+        return self
+
+    def get_all(self, name: str, default: Any = None) -> Any:
+        return self._lines if name == "Set-Cookie" else default

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rascal.load.http.connections import NO_TIMES, Connection
@@ -20,6 +21,8 @@ from rascal.load.types import SERVED, Call
 if TYPE_CHECKING:
     from rascal.load.http.session import Session
     from rascal.load.http.wire import Head
+
+log = Logger()
 
 REDIRECTS = 20
 _REDIRECTED = frozenset((301, 302, 303, 307, 308))
@@ -90,7 +93,10 @@ class Exchange:
         call.replies += 1
         session = self.session
         if head.sets:
-            session.take_cookies(self.template, head)
+            try:
+                session.take_cookies(self.template, head)
+            except Exception:
+                log.failure("cookies of {url}", url=self.template.url)
         code = head.code
         response = self.form(session, self, head, body, times)
         if code >= 300:

@@ -155,9 +155,9 @@ class Session(HTTPClient):
         client = self.client
         if type(url) is not str:
             url = _text_of(url)
-        template = self.urls.get(method, url)
         if params:
-            template = self.urls.get(method, _with_params(url, params))
+            url = _with_params(url, params)
+        template = self.urls.get(method, url)
         if timeout is None:
             seconds = client.timeout
         else:
