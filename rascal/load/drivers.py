@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from rascal.errors import ConfigError, ConfigErrors
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _LOOK = 16
 """Arrivals between two looks at the clock."""
+_BREATH = 0.001
 _LEAST_PACE = 1e-6
 _MOST_LEFT = 100_000
 """Of one user's iterations that never began, to be counted one by one."""
@@ -160,7 +162,7 @@ class OpenDriver(Driver):
         engine, arrivals = self.engine, self.arrivals
         members = arrivals.membership.at(now)
         bound = part(self.share.max_in_flight, members, engine.index)
-        count = 0
+        done = 0
         while (due := arrivals.due) <= now:
             if self.later and self.later[0][0] <= due:
                 self.follow(due)
@@ -174,8 +176,8 @@ class OpenDriver(Driver):
                 engine.begin(self, name, self.user_number(number), due)
             else:
                 engine.drop(name, due)
-            count += 1
-            if not count % _LOOK and engine.now() >= limit:
+            done += 1
+            if engine.spent or (not done % _LOOK and engine.now() >= limit):
                 break
         self.due = arrivals.due
 
@@ -237,6 +239,8 @@ class ClosedDriver(Driver):
         self.membership = membership
         self.living: dict[int, Living] = {}
         self._waiting: list[tuple[float, int, Living]] = []
+        self._order = count()
+        """Of those that wait for the same time."""
         self._look = 0.0
         """When users may come or go next."""
         self._entering = False
@@ -254,7 +258,7 @@ class ClosedDriver(Driver):
 
     def fire(self, now: float, limit: float) -> None:
         waiting, engine = self._waiting, self.engine
-        count = 0
+        done = 0
         while True:
             first = waiting[0][0] if waiting else math.inf
             if self._look <= min(now, first):
@@ -266,8 +270,8 @@ class ClosedDriver(Driver):
                     self._begin(living)
             else:
                 break
-            count += 1
-            if not count % _LOOK and engine.now() >= limit:
+            done += 1
+            if engine.spent or (not done % _LOOK and engine.now() >= limit):
                 break
         self._rearm()
 
@@ -277,14 +281,14 @@ class ClosedDriver(Driver):
     def _numbers(self, t: float) -> Iterator[int]:
         """Ours of those that live at `t`."""
         members, index = self.membership.at(t), self.engine.index
-        count = self.schedule.count(t)
-        if count > self.share.max_in_flight:
-            count = self.share.max_in_flight
+        alive = self.schedule.count(t)
+        if alive > self.share.max_in_flight:
+            alive = self.share.max_in_flight
             if not self._held_back:
                 self._held_back = True
-                self.engine.say("limit", f"max_in_flight holds the users at {count:,}")
+                self.engine.say("limit", f"max_in_flight holds the users at {alive:,}")
         if index in members:
-            yield from range(members.index(index), count, len(members))
+            yield from range(members.index(index), alive, len(members))
 
     def _census(self, t: float) -> None:
         """Let users come and go as of `t`."""
@@ -298,7 +302,7 @@ class ClosedDriver(Driver):
             name = self.choice.of_user(number)
             user = self.engine.world.user(self.user_number(number), name)
             living = self.living[number] = Living(number, name, user, t)
-            heappush(self._waiting, (t, number, living))
+            heappush(self._waiting, (t, next(self._order), living))
         for number, living in list(self.living.items()):
             if number not in here:
                 living.leaving = True
@@ -321,13 +325,16 @@ class ClosedDriver(Driver):
         if living.leaving or self.engine.ending or now >= self.ends:
             self._gone(living, min(now, self.ends))
             return
-        if living.slot <= now and not self._entering:
-            self._begin(living)
-            return
-        heappush(self._waiting, (living.slot, living.number, living))
-        if living.slot < self.due:
-            self.due = living.slot
-            self.engine.wake()
+        wanted = living.slot
+        if wanted <= now:
+            if not self._entering and not self.engine.spent:
+                self._begin(living)
+                return
+            wanted = now + _BREATH  # it ended at once: let others have their turn
+        heappush(self._waiting, (wanted, next(self._order), living))
+        if wanted < self.due:
+            self.due = wanted
+            self.engine.wake(wanted)
 
     def _go_on(self, living: Living, now: float) -> None:
         """Set when the user's next iteration should begin."""

@@ -25,6 +25,7 @@ from twisted.logger import Logger
 from rascal.load.arrivals import Membership
 from rascal.load.drivers import ClosedDriver, Living, OpenDriver, driver_of, part
 from rascal.load.plan import Plan, Share
+from rascal.load.reporting import Reporter
 from rascal.load.types import Report
 from rascal.load.watch import Watch
 
@@ -100,36 +101,48 @@ class Engine:
         """Nothing more begins."""
         self._clock = clock
         self._seconds: Callable[[], float] = getattr(world, "now", None) or clock.seconds
-        self._emit = emit
         self._recorder = world.recorder
         self._flows = {name: world.recorder.scenario(name) for name in self.scenarios}
         self._membership = Membership(members)
+        self._hard_end = False
+        """The run ends by `max_time`, not by its profiles."""
         self._lane = 0
         self._drivers: list[OpenDriver | ClosedDriver] = []
         self._current: list[OpenDriver | ClosedDriver] = []
         """By share."""
         for share in plan.shares:
             self._current.append(self._driver(share, 0.0))
-        self._most_requests = part(plan.max_requests, members, index)
+        self._most_requests = self._requests(members)
         self._base = 0.0
         self._running: dict[Iteration, None] = {}
         self._leaving: dict[Deferred[None], None] = {}
         self._timer: Any = None
-        self._reporter: Any = None
-        self._second = 0
+        self._firing = False
         self._cancelled = False
         self._over_at = math.inf
         """When draining is over at the latest."""
         self._done: Deferred[None] | None = None
-        self._opened = self._resent = 0
         self._watch = Watch(clock, deadline=self._least_deadline(), seconds=self._seconds)
+        self._reporter = Reporter(world, self._watch, clock, self._seconds, emit, self._users)
         world.exhausted = self._exhausted
 
     def _driver(self, share: Share, begins: float) -> OpenDriver | ClosedDriver:
         driver = driver_of(self, share, self._lane, self._membership, begins)
         self._lane += 1
         self._drivers.append(driver)
+        self._bound(driver)
         return driver
+
+    def _bound(self, driver: OpenDriver | ClosedDriver) -> None:
+        """Let it end when the run must."""
+        if driver.ends > self.plan.max_time:
+            driver.until(self.plan.max_time)
+            self._hard_end = True
+
+    def _requests(self, members: Sequence[int]) -> float:
+        """How many requests may be ours."""
+        ours = self.index in members
+        return part(self.plan.max_requests, members, self.index) if ours else math.inf
 
     def _least_deadline(self) -> float:
         names = {name for share in self.plan.shares for name in share.scenarios}
@@ -146,11 +159,8 @@ class Engine:
         """
         assert self._done is None
         self._base = round(at * GRAIN) / GRAIN
-        self._recorder.start = self._base
-        self._opened, self._resent = self._counters()
         self._done = Deferred()
-        self._watch.start()
-        self._plan_report()
+        self._reporter.start(self._base)
         self.wake()
         return self._done
 
@@ -170,6 +180,7 @@ class Engine:
                 continue
             if driver is not None and share is not None and driver.continues(share):
                 driver.change(share, second)
+                self._bound(driver)
                 continue
             if driver is not None:
                 driver.until(second)
@@ -185,15 +196,15 @@ class Engine:
     def reshare(self, members: Sequence[int], second: float) -> None:
         """From `second` on arrivals and users belong to these agents."""
         before = self._membership.copy()
-        left = max(0, self._most_requests - self._begun())
+        left = max(0, self._most_requests - self._recorder.begun)
         self._membership.change(members, second)
         if self.index in members and self.index in before.last:
             share = left * max(1, len(before.last)) // len(members)
-            self._most_requests = self._begun() + max(1, share)
+            self._most_requests = self._recorder.begun + max(1, share)
         elif self.index in members:
-            self._most_requests = part(self.plan.max_requests, members, self.index)
+            self._most_requests = self._requests(members)
         late = sum(driver.reshare(before, second) for driver in self._drivers)
-        behind = self.now() - second
+        behind = self.now() - second if self._done is not None else 0.0
         if behind > 0:
             self.say(
                 "note",
@@ -204,10 +215,8 @@ class Engine:
 
     def stop(self, now: bool = False) -> None:
         """Begin nothing more; with `now` cancel what is under way."""
-        if self._done is None:
-            return
-        if self.now() < 0:
-            self._end(0.0)
+        if self.now() < 0 or (self._done is None and not self._base):
+            self._end(0.0)  # before it has begun
         elif not self.ending:
             for driver in self._drivers:
                 driver.until(self.now())
@@ -256,6 +265,8 @@ class Engine:
         ended = self._seconds()
         outcome, detail = found
         self._recorder.iteration(run.flow, run.intended, run.started, ended, outcome, detail)
+        if run.user.first is not None:
+            self._recorder.first_flow(run.flow, run.user.first.name)
         run.driver.ended(run, ended - self._base)
         if run.living is None:
             self.leave(run.user)
@@ -280,14 +291,15 @@ class Engine:
         """Put something on the run's timeline."""
         self._recorder.event(kind, text, **data)
 
-    def wake(self) -> None:
-        """Look at once what is due."""
-        if self._done is None:
+    def wake(self, due: float = 0.0) -> None:
+        """Look what is due, at once or at this second of the run."""
+        if self._done is None or self._firing:
             return
+        delay = max(0.0, due - self.now()) if due else 0.0
         if self._timer is None:
-            self._timer = self._clock.callLater(0, self._tick)
-        else:
-            self._timer.reset(0)
+            self._timer = self._clock.callLater(delay, self._tick)
+        elif self._timer.getTime() > self._clock.seconds() + delay:
+            self._timer.reset(delay)
 
     # ---- the loop
 
@@ -297,24 +309,26 @@ class Engine:
         if now < 0 and not self.ending:
             self._timer = self._clock.callLater(-now, self._tick)
             return
+        self._firing = True
         for driver in self._drivers:
             if driver.due <= now:
                 driver.fire(now, now + TURN)
+        self._firing = False
         if self.ending:
             self._drain(now)
             return
         due = min((driver.due for driver in self._drivers), default=math.inf)
         ends = max((driver.ends for driver in self._drivers), default=0.0)
-        if self._begun() >= self._most_requests:
+        if self.spent:
             self.say("limit", f"the hard end of {self.plan.max_requests:,} requests is reached")
             self._end(now)
-        elif now >= self.plan.max_time:
-            self.say("limit", f"the hard end after {self.plan.max_time:g} seconds is reached")
-            self._end(now)
         elif due > now >= ends:
+            if self._hard_end and now >= self.plan.max_time:
+                most = self.plan.max_time
+                self.say("limit", f"the hard end after {most:g} seconds is reached")
             self._end(now)
         else:
-            self._sleep(min(due, self.plan.max_time, ends if ends > now else math.inf))
+            self._sleep(min(due, ends if ends > now else math.inf))
 
     def _sleep(self, until: float) -> None:
         if self._timer is None and until < math.inf:
@@ -322,8 +336,10 @@ class Engine:
             late = until <= now  # more is due than one turn could do
             self._timer = self._clock.callLater(0 if late else max(TICK, until - now), self._tick)
 
-    def _begun(self) -> int:
-        return getattr(self._recorder, "begun", 0)
+    @property
+    def spent(self) -> bool:
+        """Whether our part of `max_requests` has begun."""
+        return bool(self._recorder.begun >= self._most_requests)
 
     def _exhausted(self, text: str) -> None:
         self.stop()
@@ -362,52 +378,14 @@ class Engine:
                 run.flow, run.intended, run.started, self._seconds(), "timeout", "never ended"
             )
         self._running.clear()
-        self._watch_out()
-
-    def _watch_out(self) -> None:
-        for timer in (self._timer, self._reporter):
-            if timer is not None and timer.active():
-                timer.cancel()
-        self._timer = self._reporter = None
-        while self.now() >= self._second + 1:
-            self._report()
-        self._report(last=True)
-        self._watch.stop()
         done, self._done = self._done, None
         assert done is not None
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        self._reporter.stop()
         done.callback(None)
-
-    # ---- reports
-
-    def _plan_report(self) -> None:
-        delay = self._base + self._second + 1 - self._seconds()
-        self._reporter = self._clock.callLater(max(0.0, delay), self._on_second)
-
-    def _on_second(self) -> None:
-        while self.now() >= self._second + 1:
-            self._report()
-        self._plan_report()
-
-    def _counters(self) -> tuple[int, int]:
-        client = self.world.client
-        return getattr(client, "opened", 0), getattr(client, "resent", 0)
 
     def _users(self) -> int:
         living = sum(one.users for one in self._drivers if isinstance(one, ClosedDriver))
         return living + sum(1 for run in self._running if run.living is None)
-
-    def _report(self, last: bool = False) -> None:
-        opened, resent = self._counters()
-        meters = self._watch.meters(
-            0.0 if last else self.now() - self._second - 1,
-            users=self._users(),
-            connections=opened - self._opened,
-            reused_lost=resent - self._resent,
-        )
-        self._opened, self._resent = opened, resent
-        report = self._recorder.report(self._second, meters, last)
-        self._second += 1
-        try:
-            self._emit(report)
-        except Exception:
-            log.failure("the report of second {second} got lost", second=report.second)

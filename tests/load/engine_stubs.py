@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 
 from rascal.language import parse
+from rascal.load.drivers import ClosedDriver
 from rascal.load.engine import Engine
 from rascal.load.plan import Plan, Share
 from rascal.load.recorder import Recorder
@@ -26,6 +27,7 @@ class StubUser:
     due: float = 0.0
     iteration: int = 0
     left: int = 0
+    first: Any = None
 
     def uniform(self, lane: int = 0) -> float:
         """The middle of every distribution."""
@@ -53,6 +55,8 @@ class StubScenario:
         """One iteration."""
         world = user.world
         user.iteration += 1
+        user.first = world.recorder.flow(f"GET /{self.name}")
+        world.recorder.begun += 1
         world.begun.append((user.due, world.clock.seconds(), self.name, user.number))
         takes = self.takes(user) if callable(self.takes) else self.takes
         if takes == 0.0:
@@ -78,7 +82,9 @@ class StubBook:
 class StubWorld:
     """As the engine sees a world."""
 
-    def __init__(self, clock: Clock, scenarios: list[StubScenario], files: dict[str, bytes]) -> None:
+    def __init__(
+        self, clock: Clock, scenarios: list[StubScenario], files: dict[str, bytes]
+    ) -> None:
         self.clock = clock
         self.book = StubBook(scenarios, files)
         self.recorder = Recorder("1", "a", clock=clock.seconds)
@@ -115,6 +121,7 @@ class Bench:
         members: tuple[int, ...] = (0,),
         at: float = 1000.3,
         files: dict[str, bytes] | None = None,
+        start: bool = True,
         **plan: Any,
     ) -> None:
         self.clock = Clock()
@@ -128,9 +135,13 @@ class Bench:
             self.world, self.plan, clock=self.clock, emit=self._emit, index=index, members=members
         )
         self.at = at
-        self.done = self.engine.start(at)
         self.ended: list[Any] = []
-        self.done.addBoth(self.ended.append)
+        if start:
+            self.begin()
+
+    def begin(self) -> None:
+        """Start the engine."""
+        self.engine.start(self.at).addBoth(self.ended.append)
 
     def _emit(self, report: Report) -> None:
         self.reports.append(report)
@@ -148,6 +159,11 @@ class Bench:
         assert self.ended == [None], "the engine has not ended"
         assert not self.clock.getDelayedCalls()
         return self
+
+    @property
+    def users(self) -> bool:
+        """Whether some load of it is of users."""
+        return any(isinstance(one, ClosedDriver) for one in self.engine._drivers)
 
     @property
     def due(self) -> list[float]:

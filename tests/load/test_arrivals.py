@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -60,7 +61,7 @@ def test_poisson_arrivals_are_as_many_and_as_scattered_as_they_should() -> None:
     assert mean == pytest.approx(100, abs=2)  # 4 standard deviations
     assert variance / mean == pytest.approx(1, abs=0.3)
     alone = merged("hold 1000/s for 20s", 1)
-    gaps = [later[1] - sooner[1] for sooner, later in zip(alone, alone[1:], strict=False)]
+    gaps = [later[1] - sooner[1] for sooner, later in pairwise(alone)]
     assert sum(gap > 0.001 for gap in gaps) / len(gaps) == pytest.approx(math.exp(-1), abs=0.015)
     assert sum(gap > 0.003 for gap in gaps) / len(gaps) == pytest.approx(math.exp(-3), abs=0.008)
 

@@ -80,7 +80,12 @@ def test_a_change_goes_on_from_the_present_level() -> None:
     assert found.mass(5) == first.mass(5) == 125
     assert found.total == 125 + 1250 + 1000
     again = found.then(parse("profile", "hold 1/s for 1s"), 30)
-    assert (again.level(25), again.level(30), again.ends, again.total) == (0, 1, 31, found.total + 1)
+    assert (again.level(25), again.level(30), again.ends, again.total) == (
+        0,
+        1,
+        31,
+        found.total + 1,
+    )
     assert first.until(3).ends == 3
     assert first.until(3).total == 45
 
