@@ -252,12 +252,13 @@ class Writer:
         rows = [(*key, pack_row(row)) for key, row in what.rows.items()]
         meters = pack_meters(what.meters)
         flows: dict[tuple[str, str], int] = {}
+        due = now - known.beat >= 1
         with self.database.writing(patience) as write:
             put_report(write, known.number, what, rows, meters, known.flows, flows)
-            if now - known.beat >= 1:
+            if due:
                 write.execute("UPDATE runs SET beat = ? WHERE id = ?", (now, known.number))
         known.flows.update(flows)
-        known.beat = now
+        known.beat = now if due else known.beat
 
 
 class _Ended:

@@ -109,6 +109,19 @@ def test_signs_of_life() -> None:
     assert alive(None, None, 5.0) and not alive(None, None, 300.0)
 
 
+def test_reports_and_looks_are_signs_of_life(path: Path) -> None:
+    times = [1000.0]
+    with Store(path, now=lambda: times[0]) as store:
+        run = store.create(PLAN, FILES)
+        for report in reports(seconds=20, agents=4):
+            times[0] += 0.25
+            store.add(run, report)
+        assert times[0] - store.run(run).beat < 1.0
+        times[0] += 7.0
+        assert store.requests(run) == []
+        assert store.run(run).beat == times[0]
+
+
 def test_a_locked_file_does_not_stop_the_load(store: Store, path: Path) -> None:
     run = store.create(PLAN, FILES)
     given = list(reports())
@@ -275,6 +288,22 @@ def test_readers_write_nothing(store: Store, path: Path) -> None:
             with pytest.raises(StoreError, match="read only"):
                 write()
     assert store.run(run).labels == ("planned",)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_only_be_read(path: Path) -> None:
+    with Store(path) as store:
+        run = a_run(store, seconds=2)
+    path.parent.chmod(0o500)
+    try:
+        with Store(path, readonly=True) as reader:
+            assert reader.run(run).outcome == "completed"
+        with pytest.raises(StoreError, match="cannot be written to"):
+            Store(path)
+        with pytest.raises(StoreError, match="cannot be made"):
+            Store(path.with_name("other.db"))
+    finally:
+        path.parent.chmod(0o700)
 
 
 # ---- the log beside the file
