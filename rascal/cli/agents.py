@@ -9,8 +9,8 @@ import click
 
 from rascal.cli.load.going import Interrupts, go, refusing
 from rascal.cli.load.reaching import REDIS, place_of, token_of
-from rascal.cli.load.view import time_text
 from rascal.cli.output import NOT_WELL, as_json, grid, leave, say
+from rascal.report.words import time_text
 
 TITLES = ("AGENT", "HOST", "PID", "VERSION", "STATE", "RUN", "CPU", "LAG", "CLOCK", "PROBLEM")
 DEFAULT = "redis://127.0.0.1:6379"

@@ -21,6 +21,8 @@ import click
 
 from rascal.errors import ConfigError, RascalError
 from rascal.language.errors import LanguageError
+from rascal.report.words import number as number
+from rascal.report.words import span as span
 
 NOT_WELL = 1
 CANNOT = 2
@@ -119,8 +121,8 @@ def grid_lines(
     lines = []
     for row in [titles, *rows]:
         parts = textwrap.wrap(row[at], widths[at]) or [""] if give else [""]
-        for number, part in enumerate(parts):
-            texts = ["" if number else text for text in row]
+        for at_line, part in enumerate(parts):
+            texts = ["" if at_line else text for text in row]
             if give:
                 texts[at] = part
             cells = [
@@ -152,27 +154,6 @@ def limit() -> int | None:
     if os.environ.get("COLUMNS") or sys.stdout.isatty():
         return width()
     return None
-
-
-def number(value: float) -> str:
-    """A count with its thousands apart."""
-    return f"{value:,.0f}"
-
-
-def span(seconds: float) -> str:
-    """A stretch of time, roughly: 1.2ms, 350ms, 2.5s, 1m30s, 2h."""
-    if seconds < 0.0995:
-        return f"{seconds * 1000:.1f}ms"
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f}ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f}".removesuffix(".0") + "s"
-    whole = round(seconds)
-    for big, small, name, part in ((3600, 60, "h", "m"), (60, 1, "m", "s")):
-        if whole >= big:
-            rest = whole % big // small
-            return f"{whole // big}{name}" + (f"{rest}{part}" if rest else "")
-    raise AssertionError(seconds)
 
 
 def many(count: int, word: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from rascal.control._exposition import Exposition, Histogram, escape, label
+from rascal.exposition import Exposition, Histogram, escape, label
 from rascal.proxy.tally import BOUNDS, OTHER, Series
 
 PROXIES = 1000

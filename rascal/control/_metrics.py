@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from rascal.control._call import Call
-from rascal.control._exposition import PROMETHEUS, Exposition, labels, wants_openmetrics
 from rascal.control._measures import write_proxies
 from rascal.control._site import Api, Reply
 from rascal.control.toxiproxy._metrics import write_toxiproxy
+from rascal.exposition import PROMETHEUS, Exposition, labels, wants_openmetrics
 from rascal.proxy.tally import Series
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)

@@ -13,12 +13,13 @@ from recorded import report, row, snapshot, steady
 from rascal.cli.load.ending import Ended, lines_of, notes_of, seconds_of
 from rascal.cli.load.look import History, Look
 from rascal.cli.load.showing import Shown, Watching, Writer, event_text
-from rascal.cli.load.view import clock_text, curve, plain_line, share_text, time_text
+from rascal.cli.load.view import curve, plain_line
 from rascal.cli.load.view import lines_of as view_lines
 from rascal.histogram import Histogram
 from rascal.load.planning import plan_of
 from rascal.load.results import Results
 from rascal.load.types import SERVED, Event, Meters, Sample
+from rascal.report.words import clock_text, share_text, time_text
 
 
 def plain(lines: list[str]) -> str:

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from rascal.control import _measures as measures
-from rascal.control._exposition import Exposition, escape, labels, wants_openmetrics
+from rascal.exposition import Exposition, escape, labels, wants_openmetrics
 
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana" / "rascal.json"
 

@@ -10,9 +10,9 @@ import attrs
 from rascal.cli.load.going import Interrupts, go, refusing
 from rascal.cli.load.reaching import agents_for, link_for
 from rascal.cli.load.run import Order, flag_of
-from rascal.cli.load.view import time_text
 from rascal.cli.output import NOT_WELL, as_json, grid, leave, many, say, tick
 from rascal.load.types import SERVED
+from rascal.report.words import time_text
 
 if TYPE_CHECKING:
     from rascal.load.links import Link

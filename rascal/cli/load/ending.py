@@ -14,9 +14,9 @@ import attrs
 import click
 
 from rascal.cli.load.following import ends_of
-from rascal.cli.load.view import clock_text, rate_text, share_text, time_text
 from rascal.cli.output import grid_lines, number, tick
 from rascal.load.types import SERVED, Row
+from rascal.report.words import clock_text, rate_text, share_text, time_text
 
 if TYPE_CHECKING:
     from rascal.load.plan import Plan

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from rascal.cli.load.view import time_text
 from rascal.cli.output import say, tick, width
 from rascal.load.types import SERVED, Call
+from rascal.report.words import time_text
 
 BODY_LINES = 6
 BODY_BYTES = 2048

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rascal.cli.load.look import History, Look
-from rascal.cli.load.view import clock_text, lines_of, plain_line
+from rascal.cli.load.view import lines_of, plain_line
 from rascal.cli.output import say
 from rascal.cli.screen import InPlace
 from rascal.load.types import Event
+from rascal.report.words import clock_text
 
 if TYPE_CHECKING:
     from rascal.load.running import Snapshot

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import click
 
 from rascal.cli.load.look import AgentLook, FlowLook, Look
-from rascal.cli.output import GAP, grid_lines, number, span
+from rascal.cli.output import GAP, grid_lines, number
 from rascal.load.types import SERVED
+from rascal.report.words import clock_text, rate_text, share_text, time_text
 
 FLOW_TITLES = ("FLOW", "CALLS", "RATE", "OK", "FAILED", "p50", "p95", "p99", "max")
 AGENT_TITLES = ("AGENT", "HOST", "CPU", "BUSY", "LAG", "LATE p99", "IN FLIGHT", "SOUND")
@@ -22,42 +23,6 @@ MANY_AGENTS = 12
 
 
 # ---- words
-
-
-def rate_text(rate: float | None) -> str:
-    """`12.5/s`, `1,200/s`; a dash if nobody knows yet."""
-    if rate is None:
-        return "-"
-    return f"{rate:,.1f}/s" if rate < 100 else f"{rate:,.0f}/s"
-
-
-def share_text(share: float | None) -> str:
-    """`0.2 %`."""
-    if share is None:
-        return "-"
-    percent = share * 100
-    if 0 < percent < 0.1:
-        return "<0.1 %"
-    if 99.9 < percent < 100:
-        return ">99.9 %"
-    return f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"
-
-
-def time_text(seconds: float | None) -> str:
-    """A latency in three digits or fewer: `250us`, `4.1ms`, `287ms`, `1.5s`."""
-    if seconds is None:
-        return "-"
-    if seconds < 0.0009995:
-        return f"{seconds * 1e6:.0f}us"
-    return f"{seconds * 1000:.0f}ms" if 0.00995 <= seconds < 0.0995 else span(seconds)
-
-
-def clock_text(seconds: float) -> str:
-    """`0:07`, `12:30`, `1:02:03`."""
-    whole = max(0, int(seconds))
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def can_draw() -> bool:

@@ -7,8 +7,8 @@ import click
 from rascal.cli.output import NOT_WELL, as_json, grid, heading, leave, number, say
 from rascal.cli.runs.common import ended, flow_names, percent, rate, reading, run_names, when
 from rascal.cli.runs.showing import time
-from rascal.cli.runs.words import share_words
 from rascal.cli.script import Span as Duration
+from rascal.load.words import share_words
 from rascal.store import Run, Store, StoreError
 from rascal.store.compare import Comparison, Finding, comparison_json
 from rascal.store.compare import compare as compared

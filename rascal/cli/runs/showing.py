@@ -10,8 +10,8 @@ import click
 from rascal.cli.output import as_json, grid, heading, number, say, span, tick
 from rascal.cli.runs.common import ended, lasted, percent, rate, run_names, summing, when
 from rascal.cli.runs.timeline import show_events
-from rascal.cli.runs.words import phrase, plan_lines, value_words
 from rascal.load.types import OUTCOMES, SERVED, Meters, Row
+from rascal.load.words import phrase, plan_lines, value_words
 from rascal.store import Run, Store
 from rascal.store.masking import masked
 from rascal.units import plain_text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rascal.control._exposition import Exposition, labels
 from rascal.control.toxiproxy._state import listen_text
+from rascal.exposition import Exposition, labels
 
 PROXIES = 1000
 """So many proxies are shown; the rest is under rascal_* in sum."""
