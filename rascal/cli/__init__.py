@@ -4,7 +4,7 @@ Exit status: 0 all well; 1 what was looked at is not well (`check` found somethi
 script was not used, a proxy does not listen); 2 the command cannot be carried out as it was written
 (a name that there is not, a sentence that says nothing); 3 the service cannot be reached; 4 the
 service refuses (a role that is missing, a name that is taken, the lever is pulled); 130
-interrupted.
+interrupted. `rascal load run` ends with the status of its run: rascal load --help.
 
 `rascal --help` must be there at once, so a command's module is imported when it is called.
 """

@@ -129,7 +129,10 @@ class Lazy(click.Group):
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Services"):
             formatter.write_dl(
-                [("twistd -n --pidfile= rascal-proxy --config proxies.ini", "run the proxies")]
+                [
+                    ("twistd -n --pidfile= rascal-proxy --config proxies.ini", "run the proxies"),
+                    ("twistd -n --pidfile= rascal-agent --redis redis://…", "offer load for others"),
+                ]
             )
         with formatter.section("Environment"):
             formatter.write_dl(
@@ -138,6 +141,7 @@ class Lazy(click.Group):
                     ("RASCAL_TOKEN, RASCAL_TOKEN_FILE", "the token, or the file it stands in"),
                     ("RASCAL_CA_FILE", "certificates to trust for https"),
                     ("RASCAL_STORE", "the file that keeps the runs"),
+                    ("RASCAL_REDIS, RASCAL_REDIS_PASSWORD", "where agents wait, and its password"),
                     ("NO_COLOR", "no colours"),
                 ]
             )

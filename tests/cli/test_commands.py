@@ -28,6 +28,7 @@ pytestmark = [
 ]
 
 LOCAL = {"check", "kinds", "protocols", "recipes", "demo", "token", "completion", "import"}
+LOCAL |= {"load", "agents", "runs"}
 """Commands that ask no service, and have tests of their own."""
 
 SAME = (

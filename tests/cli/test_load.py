@@ -255,6 +255,36 @@ def test_the_list_of_commands_imports_nothing_of_load() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+# ---- completion
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("load ", ["run", "init", "attach", "stop", "change", "agents"]),
+        ("load at", ["attach"]),
+        ("load run shop.py ", ["browse", "buy"]),
+        ("load run shop.py br", ["browse"]),
+        ("load run nowhere.py br", []),
+        ("load run shop.py --obj", ["--objective"]),
+        ("load attach ", []),
+    ],
+)
+def test_what_a_shell_is_offered(run: Run, line: str, offered: list[str]) -> None:
+    from rascal.cli.completion import Bash, words_of
+
+    words, incomplete = words_of(f"rascal {line}")
+    found = Bash(rascal, {}, "rascal", "_RASCAL_COMPLETE").get_completions(words, incomplete)
+    assert [item.value for item in found] == offered
+
+
+def test_the_first_word_of_a_run_is_a_file(run: Run) -> None:
+    from rascal.cli.completion import Bash
+
+    bash = Bash(rascal, {}, "rascal", "_RASCAL_COMPLETE")
+    assert [item.type for item in bash.get_completions(["load", "run"], "sh")] == ["file"]
+
+
 # ---- init
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 from rascal.errors import did_you_mean
 
@@ -55,6 +56,15 @@ class Lazy(click.Group):
                 + (f".{hint}" if hint else "")
             )
         return super().resolve_command(context, args)
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        if not incomplete or incomplete[0].isalnum():
+            return [
+                CompletionItem(name, help=line)
+                for name, line in COMMANDS.items()
+                if name.startswith(incomplete)
+            ]
+        return super().shell_complete(context, incomplete)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -12,6 +12,7 @@ from rascal.cli.load.going import INTERRUPTED, refusing
 from rascal.cli.load.look import History
 from rascal.cli.load.showing import LOUD, event_text, shown_for
 from rascal.cli.output import as_json, leave, limit, say
+from rascal.cli.runs.common import run_names
 
 if TYPE_CHECKING:
     from rascal.store import Run, Store
@@ -33,7 +34,7 @@ def running(store: Store, which: str | None) -> Run:
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=run_names)
 @click.option("--store", metavar="FILE", help="Where runs are kept; RASCAL_STORE without it.")
 @click.option("--quiet", is_flag=True, help="Nothing until the end.")
 @click.option("--json", "json_", is_flag=True, help="For programs: the summary at the end.")

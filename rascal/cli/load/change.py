@@ -10,11 +10,12 @@ from rascal.cli.load.attach import running
 from rascal.cli.load.going import refusing
 from rascal.cli.load.stop import PATIENCE
 from rascal.cli.output import NOT_WELL, as_json, leave, say
+from rascal.cli.runs.common import run_names
 from rascal.errors import ConfigError
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=run_names)
 @click.argument("profiles", nargs=-1, required=True)
 @click.option("--store", metavar="FILE", help="Where runs are kept; RASCAL_STORE without it.")
 @click.option("--json", "json_", is_flag=True, help="For programs.")

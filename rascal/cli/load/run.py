@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
+from click.shell_completion import CompletionItem
 
 from rascal.cli.load import STATUSES
 from rascal.cli.load.flags import (
@@ -85,8 +86,26 @@ def _parameter(name: str, one: Any) -> tuple[str, str]:
     return f"--{name.replace('_', '-')} {kind}", f"{option.help.rstrip('.')}{default}."
 
 
+def offered(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """First a file, then its scenarios."""
+    words = [word for word in context.params.get("words") or () if not word.startswith("-")]
+    if not words:
+        return [CompletionItem(incomplete, type="file")]
+    from rascal.errors import RascalError
+
+    try:
+        book = read_book(words[0], {})
+    except RascalError:
+        return []
+    return [CompletionItem(name) for name in book.scenarios if name.startswith(incomplete)]
+
+
 @click.command(cls=RunCommand, context_settings={"ignore_unknown_options": True})
-@click.argument("words", nargs=-1, metavar="FILE [SCENARIO]...", type=click.UNPROCESSED)
+@click.argument(
+    "words", nargs=-1, metavar="FILE [SCENARIO]...", type=click.UNPROCESSED, shell_complete=offered
+)
 @click.option("--started-fd", type=int, hidden=True)
 @load_flags
 def run(words: tuple[str, ...], started_fd: int | None, **given: Any) -> None:

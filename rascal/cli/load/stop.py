@@ -9,13 +9,14 @@ import click
 from rascal.cli.load.attach import running
 from rascal.cli.load.going import refusing
 from rascal.cli.output import NOT_WELL, as_json, leave, say
+from rascal.cli.runs.common import run_names
 
 PATIENCE = 15.0
 """Seconds for which a run may take to see what is asked of it."""
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=run_names)
 @click.option("--now", is_flag=True, help="At once: calls under way are given up.")
 @click.option("--wait", is_flag=True, help="Until it has ended.")
 @click.option("--store", metavar="FILE", help="Where runs are kept; RASCAL_STORE without it.")
