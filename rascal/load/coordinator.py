@@ -359,7 +359,9 @@ class Coordinator:
         """Stop rules; they know by themselves which seconds are complete enough."""
         if self.state != "running":
             return
-        rule = self._rules.check(self.results)
+        ends = self.offer.ends
+        last = None if math.isinf(ends) else math.ceil(ends) - 1
+        rule = self._rules.check(self.results, last)
         if rule is not None:
             self.end("stopped", f"stop rule: {show(rule)}", "stop_rule", rule=show(rule))
 
