@@ -31,7 +31,7 @@ from rascal.language import LanguageError, Objective, parse
 from rascal.load.measures import objective_problem
 from rascal.load.plan import Plan, Share
 from rascal.load.sharing import LoadWishes
-from rascal.load.targets import target_problems
+from rascal.load.targets import Targets, target_problems
 from rascal.load.wishes import HOW_MUCH, LISTS, LOAD, MAPPINGS, NAMES, PLAN, as_list
 from rascal.load.yamltext import place, read_yaml
 
@@ -136,6 +136,10 @@ class _Planner(LoadWishes):
         else:
             self.wrong("which target? write its base URL, such as http://127.0.0.1:8080", "target")
         lists = {name: self.texts(name) for name in ("labels", "dependencies", "allow")}
+        try:
+            Targets(lists["allow"])
+        except ConfigErrors as errors:
+            self.findings += errors.findings
         found = {
             "file": file or str(self.values.get("scenarios") or ""),
             "target": str(target or "").rstrip("/"),

@@ -123,6 +123,7 @@ def test_options_are_typed_by_their_place() -> None:
         ({"rate": "5/s", "for_": "1s", "objectives": ["p95 < 3"]}, "'3' has no unit"),
         ({"rate": "5/s", "for_": "1s", "objectives": ["p95 < 3s in fault"]}, "experiments"),
         ({"rate": "5/s", "for_": "1s", "objectives": ["goodput_kept > 90%"]}, "experiment"),
+        ({"rate": "5/s", "for_": "1s", "allow": ["http://shop"]}, "is neither a host"),
         ({"rate": "5/s", "for_": "1s", "stop": ["failed > 9% over 9s"]}, "'for 10s' instead"),
     ],
 )
