@@ -131,7 +131,7 @@ class Lazy(click.Group):
             formatter.write_dl(
                 [
                     ("twistd -n --pidfile= rascal-proxy --config proxies.ini", "run the proxies"),
-                    ("twistd -n --pidfile= rascal-agent --redis redis://…", "offer load for others"),
+                    ("twistd -n --pidfile= rascal-agent --redis redis://…", "send load"),
                 ]
             )
         with formatter.section("Environment"):
