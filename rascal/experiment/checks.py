@@ -24,7 +24,7 @@ def reasons(
     thresholds: Thresholds,
 ) -> list[str]:
     """Every reason why this run cannot answer; none if it can."""
-    found = [*_faults(record), *_load(record, flows, windows, thresholds)]
+    found = [*record.troubles, *_faults(record), *_load(record, flows, windows, thresholds)]
     if not used:
         found.insert(0, "no flow uses the faulted dependency")
     else:
@@ -66,6 +66,9 @@ def _load(
         known = [row for row in rows if row is not None]
         planned = sum(row.planned for row in known)
         offered = sum(row.started + row.dropped for row in known)
+        if record.offered:
+            drawn = [record.offered.get(at, (0, 0)) for at in range(begin, end)]
+            planned, offered = (sum(one) for one in zip(*drawn, strict=True))
         if offered < thresholds.offered * planned:
             yield f"only {offered / planned:.0%} of the load was offered ({label})"
         if label == "baseline" and sum(row.dropped for row in known) > DROPPED * planned:

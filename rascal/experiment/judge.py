@@ -95,7 +95,7 @@ class Verdict:
     mapped: bool = True
     """Which flows use the dependency is known; without that cascading cannot be found."""
     amplification: float | None = None
-    """Exchanges per call at the dependency at the end, over those of the baseline."""
+    """Work per call at the dependency (bytes sent to it) at the end, over that of the baseline."""
     clear_until: float | None = None
     """Of stuck: the highest share of the load at which it was still well."""
 
@@ -454,9 +454,9 @@ class _Case:
         )
 
     def _amplification(self) -> float | None:
-        """Exchanges per call at the faulted dependencies over the tail, against the baseline."""
+        """Work per call at the faulted dependencies over the tail, against the baseline."""
         struck = {fault.dependency for fault in self.record.faults}
-        seen = [self.record.exchanges[name] for name in sorted(struck & set(self.record.exchanges))]
+        seen = [self.record.work[name] for name in sorted(struck & set(self.record.work))]
         ratios = []
         for first, last in (self.baseline, self.tail):
             calls = sum(flow.total("calls", first, last) for flow in self.using)

@@ -57,8 +57,8 @@ OPTIONS = OptionTable(
 """The options of an experiment that are one value each."""
 
 NAMES = (
-    "recipe", "nodes", "load", "phases", "faults", "scripts", "uses", "objectives", "stop",
-    "invariants", "expect", "thresholds", "labels", *OPTIONS,
+    "recipe", "nodes", "load", "phases", "faults", "scripts", "uses", "deadlines", "objectives",
+    "stop", "invariants", "expect", "thresholds", "labels", *OPTIONS,
 )  # fmt: skip
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,63}")
 _FAULT, _FAULT_END = Time("fault"), Time("fault.end")
@@ -115,6 +115,7 @@ class _Reader(Wishes):
             phases=phases,
             actions=actions,
             uses=self.uses(),
+            deadlines=self.deadlines(),
             objectives=tuple(self.objectives()),
             stop=tuple(self.stops()),
             invariants=tuple(self.checks("invariants")),
@@ -215,6 +216,12 @@ class _Reader(Wishes):
                 continue
             found[str(dependency)] = tuple(str(one) for one in names)
         return found
+
+    def deadlines(self) -> dict[str, float]:
+        given = self.block("deadlines")
+        options = {name: Option(str(name), "duration", "", minimum=0.001) for name in given}
+        found = {str(name): self.option(option, given) for name, option in options.items()}
+        return {name: float(value) for name, value in found.items() if value is not None}
 
     def expectation(self) -> Any:
         text = self.values.get("expect")

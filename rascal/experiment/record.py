@@ -61,8 +61,12 @@ class Record:
     invariants: tuple[InvariantRecord, ...] = ()
     unsound: frozenset[int] = frozenset()
     """Seconds that an agent marked as not to be trusted."""
-    exchanges: Mapping[str, Mapping[int, int]] = attrs.Factory(dict)
-    """Of each dependency, those that its proxy saw, by second; evidence only."""
+    offered: Mapping[int, tuple[int, int]] = attrs.Factory(dict)
+    """Arrivals by second: as drawn, and started or dropped. Without it the flows' calls count."""
+    work: Mapping[str, Mapping[int, int]] = attrs.Factory(dict)
+    """What each dependency was sent (bytes through its proxy), by second; evidence only."""
+    troubles: tuple[str, ...] = ()
+    """Other reasons why the run proves nothing: an agent was lost, …"""
     looks: int = 1
     """2 if the recovery was extended because the first look was unsure."""
     probed: tuple[float, ...] = ()

@@ -91,6 +91,8 @@ class Experiment:
     actions: tuple[Action, ...]
     uses: Mapping[str, tuple[str, ...]] | None = None
     """Which flows use which dependency; None: it is learned, or not known."""
+    deadlines: Mapping[str, float] = attrs.Factory(dict)
+    """Seconds, by flow, in which a call must be served; others are derived from the baseline."""
     objectives: tuple[Objective, ...] = ()
     stop: tuple[Objective | Check, ...] = ()
     invariants: tuple[Check, ...] = ()
