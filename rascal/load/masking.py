@@ -6,6 +6,9 @@ JSON Web Tokens and passwords in URLs wherever they stand. Names stay: one sees 
 
 The text may be cut off anywhere: a value that begins is masked to its end, or to the end of the
 text. Nobody can know a secret that stands under a harmless name, in a path for instance.
+
+The reactor waits meanwhile, so every pattern takes time in proportion to the text: a name begins
+only where no name can go on from, or has a bound.
 """
 
 from __future__ import annotations
@@ -30,8 +33,9 @@ _WORDS = frozenset((
 _SPLIT = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(\s*:[ \t]*)(.*)", re.DOTALL)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,15}) +\S")
-_PAIR = re.compile(r"([^\s&;?#=\"'<>,{}()]+)=([^\s&;\"'<>]*)")
-_JSON_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:\s*)', re.DOTALL)
+_NAME = re.compile(r"(?<![^\s&;?#=\"'<>,{}()])([^\s&;?#=\"'<>,{}()]++)=")
+_VALUE = re.compile(r"[^\s&;\"'<>]+")
+_JSON_NAME = re.compile(r'"((?:[^"\\]|\\.){0,100})"(\s{0,100}:\s{0,100})', re.DOTALL)
 _JSON_VALUE = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?$)|[^\s,\]}]+', re.DOTALL)
 _XML = re.compile(r"<([A-Za-z_][\w:.-]*)((?:\s[^<>]*)?)>([^<]*)")
 _INPUT = re.compile(r"<(?:input|meta)\b[^<>]*(?:>|\Z)", re.IGNORECASE)
@@ -161,12 +165,7 @@ def mask_text(text: str) -> str:
         lambda tag: f"<{tag[1]}{tag[2]}>{MASK}" if tag[3] and is_secret(tag[1]) else tag[0], text
     )
     text = _INPUT.sub(lambda tag: _mask_input(tag[0]), text)
-    text = _PAIR.sub(
-        lambda pair: (
-            f"{pair[1]}={MASK}" if pair[2] and is_secret(unquote_plus(pair[1])) else pair[0]
-        ),
-        text,
-    )
+    text = _mask_pairs(text)
     text = _TOKEN.sub(rf"\1\2{MASK}", text)
     return _JWT.sub(MASK, text)
 
@@ -185,6 +184,20 @@ def _mask_input(tag: str) -> str:
         ),
         tag,
     )
+
+
+def _mask_pairs(text: str) -> str:
+    """Values behind secret names in query strings and their like, also in one within another."""
+    found: list[str] = []
+    done = 0
+    for name in _NAME.finditer(text):
+        if name.start() < done or not is_secret(unquote_plus(name[1])):
+            continue
+        value = _VALUE.match(text, name.end())
+        if value:
+            found.append(text[done : name.end()] + MASK)
+            done = value.end()
+    return "".join(found) + text[done:]
 
 
 def _mask_json(text: str) -> str:

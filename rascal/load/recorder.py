@@ -26,6 +26,7 @@ from rascal.load.types import (
     Call,
     Event,
     Flow,
+    FlowKind,
     Meters,
     Report,
     Row,
@@ -80,12 +81,18 @@ class Recorder:
 
     @property
     def start(self) -> float:
-        """Monotonic time of second 0. Setting it drops what was counted so far: set-up is no load
-        (its samples and events stay)."""
+        """Monotonic time of second 0. Setting it drops what was counted so far: set-up is no load.
+        Its samples and events stay, in seconds before the start."""
         return self._start
 
     @start.setter
     def start(self, value: float) -> None:
+        shift = self._start - value
+        for sample in self._samples:
+            sample.second += shift
+        for event in self._events:
+            event.second += shift
+        self._keeper.shift(shift)
         self._start = value
         self._held.clear()
         for flow in (*self._flows.values(), *self._scenarios.values()):
@@ -93,19 +100,22 @@ class Recorder:
 
     def flow(self, name: str) -> Flow:
         """The flow of this name; always the same object."""
-        return self._flows.get(name) or self._new(self._flows, name, Flow(name[:MAX_NAME]))
+        return self._flows.get(name) or self._new(self._flows, name, "flow")
 
     def scenario(self, name: str) -> Flow:
         """The rows of a scenario, which count iterations."""
-        found = self._scenarios.get(name)
-        return found or self._new(self._scenarios, name, Flow(name[:MAX_NAME], "scenario"))
+        return self._scenarios.get(name) or self._new(self._scenarios, name, "scenario")
 
-    def _new(self, flows: dict[str, Flow], name: str, flow: Flow) -> Flow:
-        if len(flows) >= MAX_FLOWS and name != OTHERS:
-            if OTHERS not in flows:
-                self.event("note", f"over {MAX_FLOWS} names of flows: the others count together")
-            return flows.get(OTHERS) or self._new(flows, OTHERS, Flow(OTHERS, flow.kind))
-        flows[name] = flow
+    def _new(self, flows: dict[str, Flow], name: str, kind: FlowKind) -> Flow:
+        name = name[:MAX_NAME]
+        if name in flows:
+            return flows[name]
+        if len(flows) >= MAX_FLOWS:
+            name = OTHERS
+            if name in flows:
+                return flows[name]
+            self.event("note", f"over {MAX_FLOWS} names of flows: the others count together")
+        flow = flows[name] = Flow(name, kind)
         return flow
 
     def begin(self) -> None:

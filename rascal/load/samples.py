@@ -68,6 +68,10 @@ class SampleKeeper:
         self._size += len(sample.url) + len(sample.request) + len(sample.reply)
         return sample
 
+    def shift(self, seconds: float) -> None:
+        """Second 0 has moved."""
+        self._kept = {key: (kept, last + seconds) for key, (kept, last) in self._kept.items()}
+
     def reported(self) -> None:
         """What was kept is on its way; the next report has room again."""
         self._size = 0

@@ -27,6 +27,8 @@ SETTLED = 0.05
 """A second is settled if at most this share of its calls is open."""
 LONGEST = 600
 """Seconds that are looked back at most, besides the time-out."""
+_MOVING = (*METERED, "dishonest")
+"""Measures of a second that change although no row does: a derived deadline moves on."""
 LEAST = 2
 """Seconds with calls that a rule of several seconds needs: one call is no trend."""
 
@@ -107,7 +109,7 @@ class StopRules:
         for second in seconds:
             revision = settling.revision(watched.group, second)
             old = watched.cells.get(second)
-            if old is None or old[0] != revision or gauge.measure in METERED:
+            if old is None or old[0] != revision or gauge.measure in _MOVING:
                 old = watched.cells[second] = (revision, gauge.cell(second))
             found.append(self._hopeful(watched, old[1], settling, second))
         for second in [second for second in watched.cells if second < seconds.start]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recording import call, done, rows_of
 
-from rascal.load.recorder import MAX_EVENTS, MAX_FLOWS, OTHERS, Recorder
+from rascal.load.recorder import MAX_EVENTS, MAX_FLOWS, MAX_NAME, OTHERS, Recorder
 from rascal.load.samples import EACH, FIRST, MAX_REPORT, MAX_SAMPLES
 from rascal.load.types import OUTCOMES, Meters, Row
 
@@ -223,16 +223,22 @@ def test_drops_of_a_scenario_that_never_finished_are_not_lost() -> None:
 
 
 def test_what_set_up_recorded_is_no_load() -> None:
-    recorder = Recorder("17", "one")
-    failed = done(recorder, "login", 5000.0, outcome="http_5xx")
-    recorder.sample(failed, "POST", "/login")
+    recorder = Recorder("17", "one", clock=lambda: 5990.0)
+    for _ in range(FIRST):
+        failed = done(recorder, "login", 5000.0, outcome="http_5xx")
+        recorder.sample(failed, "POST", "/login")
+    recorder.event("note", "set up")
     recorder.dropped("browse", 5000.0)
     recorder.start = 6000.0
     done(recorder, "login", 6000.5)
     found = recorder.report(0, Meters(), last=True)
     assert set(found.rows) == {("flow", "login", 0)}
     assert found.rows["flow", "login", 0].outcomes == {"served": 1}
-    assert len(found.samples) == 1
+    assert [one.second for one in found.samples] == [-1000.0] * FIRST
+    assert [one.second for one in found.events] == [-10.0]
+    failed = done(recorder, "login", 6000.7, outcome="http_5xx")
+    recorder.sample(failed, "POST", "/login")
+    assert [one.second for one in recorder.report(1, Meters()).samples] == [pytest.approx(0.7)]
 
 
 def test_a_call_from_before_the_start_counts_in_the_first_second() -> None:
@@ -251,6 +257,16 @@ def test_too_many_flows_end_in_one() -> None:
     assert found.rows["flow", OTHERS, 0].started == 20
     assert [event.kind for event in found.events] == ["note"]
     assert recorder.flow("/items/3") is recorder.flow("/items/3")
+    assert recorder.flow("yet another") is recorder.flow(OTHERS)
+
+
+def test_long_names_are_cut_and_meet_in_one_row() -> None:
+    recorder = Recorder("17", "one")
+    for end in ("a", "b"):
+        done(recorder, "x" * MAX_NAME + end, 0.1)
+    rows = report(recorder)
+    assert list(rows) == [("flow", "x" * MAX_NAME, 0)]
+    assert rows["flow", "x" * MAX_NAME, 0].started == 2
 
 
 def test_events_are_bounded_and_say_what_is_missing() -> None:

@@ -158,6 +158,21 @@ def test_windows_and_seconds_on_end() -> None:
     assert play("failed > 45% over 2s for 5s", offer, 40) == 5
 
 
+def test_late_answers_are_dishonest() -> None:
+    rules = StopRules([parse("objective", "dishonest > 60% for 3s")])
+    found = []
+
+    def offer(second: int) -> list[tuple[str, float, str]]:
+        return [("cart", 0.7 if second >= 5 else 0.01, "served")] * 20
+
+    for second, results in running(offer, 20):
+        results.deadlines["cart"] = 0.2
+        if rules.check(results) is not None:
+            found.append(second)
+    assert found and found[0] in (7, 8)
+    assert play("dishonest > 60% for 3s", offer, 20) is None  # derived: half a second and more
+
+
 def test_one_failed_call_is_no_trend() -> None:
     def offer(second: int) -> list[tuple[str, float, str]]:
         return [("cart", 0.01, "reset")] if second == 3 else []
