@@ -241,12 +241,17 @@ class Echo(Resource):
 
 
 @contextlib.asynccontextmanager
-async def echo() -> AsyncIterator[str]:
+async def echo(tls: Any = None) -> AsyncIterator[str]:
     """The URL of a server that echoes."""
     site = Site(Echo())
-    port = reactor.listenTCP(0, site, interface="127.0.0.1")
+    if tls is None:
+        port = reactor.listenTCP(0, site, interface="127.0.0.1")
+        url = f"http://127.0.0.1:{port.getHost().port}"
+    else:
+        port = reactor.listenSSL(0, site, tls, interface="127.0.0.1")
+        url = f"https://localhost:{port.getHost().port}"
     try:
-        yield f"http://127.0.0.1:{port.getHost().port}"
+        yield url
     finally:
         await port.stopListening()
         for channel in list(getattr(site, "connections", ())):

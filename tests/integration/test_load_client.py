@@ -14,6 +14,7 @@ from treq.client import HTTPClient
 from treq.response import _Response
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.ssl import PrivateCertificate
 from twisted.web.iweb import IAgent, IResponse
 from within import until
 from zope.interface.verify import verifyObject
@@ -368,6 +369,19 @@ async def test_tls_is_verified_resumed_and_kept(nginx: Place) -> None:
         with pytest.raises(RequestFailed) as failed:
             await asked(at.session.get("/hello"))
         assert failed.value.outcome == "tls"
+
+
+@pytest_twisted.ensureDeferred
+async def test_large_request_over_tls(nginx: Place) -> None:
+    pem = (nginx.folder / "key.pem").read_text() + (nginx.folder / "chain.pem").read_text()
+    certificate = PrivateCertificate.loadPEM(pem)
+    async with echo(certificate.options()) as url, desk(url) as at:
+        at.client.tls = nginx.trust()
+        body = b"0123456789" * 500_000
+        for _ in range(2):
+            response = await asked(at.session.post("/", data=body))
+            assert (await response.json())["body"].encode() == body
+        assert at.client.opened == 1
 
 
 @pytest_twisted.ensureDeferred

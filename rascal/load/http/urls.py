@@ -26,6 +26,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_\-.]*[A-Za-z0-9_.])?")
 _VARIABLE = re.compile(r"[0-9]+|[0-9a-fA-F-]{16,}|[A-Za-z0-9_-]{24,}")
 _VALUE = re.compile(r"[^\r\n\0]*")
+_DROPPED = {9: "%09", 10: "%0A", 13: "%0D"}
+"""Characters that urlsplit would silently leave out."""
 SENSITIVE = frozenset((b"authorization", b"cookie", b"cookie2", b"proxy-authorization"))
 """Headers that another origin does not get."""
 
@@ -220,7 +222,7 @@ class Urls:
     def split(self, url: str) -> tuple[Origin, str, str]:
         """Origin, path with query, user info. Raises ValueError."""
         try:
-            parts = urlsplit(url)
+            parts = urlsplit(url.translate(_DROPPED))
             port = parts.port
         except ValueError as error:
             raise ValueError(f"'{url}' is no URL: {error}") from None
