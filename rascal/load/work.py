@@ -5,6 +5,7 @@ The only module that joins agent and engine; agents' tests put something smaller
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from rascal.load.types import Report
 
 Emit = Callable[[Report], None]
 
+GC_THRESHOLDS = (50_000, 50, 100)
 NOBODY = (-1,)
 """Members that this agent is not among."""
 
@@ -84,7 +86,7 @@ class EngineWork:
         self.world: Any = None
         self.engine: Any = None
         self.recorder: Any = None
-        self.started = False
+        self.thresholds = gc.get_threshold()
 
     async def load(self, bundle: Bundle, *, check_target: bool) -> None:
         """See Work."""
@@ -141,10 +143,13 @@ class EngineWork:
     async def set_up(self, run: bool) -> None:
         """See Work."""
         await self.world.set_up(run=run)
+        # What is there now stays until the end; the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
 
     def start(self, at: float) -> Deferred[None]:
         """See Work."""
-        self.started = True
         done: Deferred[None] = self.engine.start(at)
         return done
 
@@ -167,6 +172,8 @@ class EngineWork:
 
     async def tear_down(self, run: bool) -> None:
         """See Work."""
+        gc.set_threshold(*self.thresholds)
+        gc.unfreeze()
         if self.world is not None:
             await self.world.tear_down(run=run)
             self.world.close()

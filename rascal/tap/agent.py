@@ -1,10 +1,10 @@
 """`twistd -n --pidfile= rascal-agent --redis redis://…`: a process that runs scenarios for others.
 
 Its options are those of the section [agent] of `--config FILE`; the command line comes first, then
-the environment (RASCAL_REDIS, RASCAL_REDIS_PASSWORD, RASCAL_TOKEN, RASCAL_TOKEN_FILE), then the file. What is wrong
-with them ends the process with a line each and status 1. So does a Redis that will never let us
-in (a wrong password, no Redis at all); where nobody listens yet, the agent tries until somebody
-does.
+the environment (RASCAL_REDIS, RASCAL_REDIS_PASSWORD, RASCAL_TOKEN, RASCAL_TOKEN_FILE), then the
+file. What is wrong with them ends the process with a line each and status 1. So does a Redis that
+will never let us in (a wrong password, no Redis at all); where nobody listens yet, the agent tries
+until somebody does.
 """
 
 from __future__ import annotations

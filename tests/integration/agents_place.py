@@ -11,9 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol
+
 from rascal.language import parse
 from rascal.load import embedded
-from rascal.load.embedded import Server
+from rascal.load.places import Place
 from rascal.load.plan import Plan, Share
 from rascal.load.redis_link import RedisLink
 from rascal.load.results import Results
@@ -150,13 +153,73 @@ class Ledger:
 
 @contextlib.contextmanager
 def agents(
-    server: Server, count: int, folder: Path, words: Sequence[str] = (), prefix: str = "local"
+    place: Place, count: int, folder: Path, words: Sequence[str] = (), prefix: str = "local"
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Agents whose logs are kept."""
-    with embedded.agents(
-        server.place, count, words=words, folder=str(folder), prefix=prefix
-    ) as made:
+    with embedded.agents(place, count, words=words, folder=str(folder), prefix=prefix) as made:
         yield made
+
+
+class Wire:
+    """A network between an agent and a port of this machine, that can be cut: bytes vanish."""
+
+    def __init__(self, port: int) -> None:
+        from twisted.internet import reactor
+        from twisted.internet.protocol import Factory
+
+        self.reactor: Any = reactor
+        self.to = port
+        self.is_cut = False
+        self.ends: list[_End] = []
+        factory = Factory()
+        factory.noisy = False
+        factory.buildProtocol = lambda _: _End(self)  # type: ignore[method-assign,assignment]
+        self.listening = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.place = Place(port=self.listening.getHost().port)
+
+    def mend(self) -> None:
+        """Let bytes pass again; connections that were cut are gone."""
+        self.is_cut = False
+        for end in list(self.ends):
+            end.transport.abortConnection()
+
+    async def close(self) -> None:
+        """No more of it."""
+        await self.listening.stopListening()
+        self.mend()
+
+
+class _End(Protocol):
+    """One side of a connection; the other is `peer`."""
+
+    def __init__(self, wire: Wire, peer: _End | None = None) -> None:
+        self.wire = wire
+        self.peer = peer
+        self.early: list[bytes] = []
+
+    def connectionMade(self) -> None:
+        self.wire.ends.append(self)
+        if self.peer is None:
+            self.transport.pauseProducing()
+            other = _End(self.wire, self)
+            point = TCP4ClientEndpoint(self.wire.reactor, "127.0.0.1", self.wire.to)
+            connectProtocol(point, other).addCallbacks(self._joined, self._failed)
+
+    def _joined(self, other: _End) -> None:
+        self.peer = other
+        self.transport.resumeProducing()
+
+    def _failed(self, _: Any) -> None:
+        self.transport.abortConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.peer is not None and not self.wire.is_cut:
+            self.peer.transport.write(data)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.wire.ends.remove(self)
+        if self.peer is not None and self.peer.connected and not self.wire.is_cut:
+            self.peer.transport.abortConnection()
 
 
 def pause(process: subprocess.Popen[bytes]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from agents_place import FILES, Ledger, Target, agents, nginx, pause, plan, resume
+from agents_place import FILES, Ledger, Target, Wire, agents, nginx, pause, plan, resume
 from within import until, within
 
 from rascal.errors import ConfigErrors, CoordinationError
@@ -64,7 +64,7 @@ def second(link: RedisLink) -> float:
 async def test_agents_begin_together_and_report_what_the_server_saw(
     server: Server, target: Target, tmp_path: Path
 ) -> None:
-    with agents(server, 3, tmp_path):
+    with agents(server.place, 3, tmp_path):
         link = link_to(server)
         try:
             ledger = await begin(link, target, "hold 200/s for 3s", 3)
@@ -91,7 +91,7 @@ async def test_an_agent_that_is_killed_is_lost_soon_and_the_others_take_over(
 ) -> None:
     from twisted.internet import reactor
 
-    with agents(server, 3, tmp_path) as processes:
+    with agents(server.place, 3, tmp_path) as processes:
         link = link_to(server)
         try:
             ledger = await begin(link, target, "hold 150/s for 7s", 3)
@@ -123,7 +123,7 @@ async def test_an_agent_that_is_killed_is_lost_soon_and_the_others_take_over(
 async def test_an_agent_that_was_stopped_is_back_and_counts_once(
     server: Server, target: Target, tmp_path: Path
 ) -> None:
-    with agents(server, 2, tmp_path) as processes:
+    with agents(server.place, 2, tmp_path) as processes:
         link = link_to(server)
         try:
             ledger = await begin(link, target, "hold 100/s for 9s", 2)
@@ -158,7 +158,7 @@ async def test_an_agent_that_was_stopped_is_back_and_counts_once(
 async def test_redis_loses_its_memory_and_nothing_else_is_lost(
     server: Server, target: Target, tmp_path: Path
 ) -> None:
-    with agents(server, 3, tmp_path):
+    with agents(server.place, 3, tmp_path):
         link = link_to(server)
         try:
             ledger = await begin(link, target, "hold 200/s for 8s", 3)
@@ -180,10 +180,63 @@ async def test_redis_loses_its_memory_and_nothing_else_is_lost(
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_agent_whose_network_is_cut_is_lost_and_what_it_did_counts(
+    server: Server, target: Target, tmp_path: Path
+) -> None:
+    wire = Wire(server.port)
+    try:
+        with agents(server.place, 1, tmp_path), agents(wire.place, 1, tmp_path, prefix="far"):
+            link = link_to(server)
+            try:
+                ledger = await begin(link, target, "hold 100/s for 11s", 2)
+                await until(lambda: second(link) > 1.2, seconds=10)
+                wire.is_cut = True
+                await until(lambda: ledger.lost, "on_lost", seconds=5)
+                near = [one.info.index for one in link.in_order() if one.name == "local-1"]
+                link.reshare(near, int(second(link)) + 2)
+                await until(lambda: second(link) > 6.2, seconds=10)
+                wire.mend()
+                await until(lambda: ledger.back, "on_back", seconds=10)
+                link.reshare([0, 1], int(second(link)) + 2)
+                await until(lambda: len(ledger.last) == 2, "last reports", seconds=25)
+            finally:
+                await within(30, link.close())
+    finally:
+        await within(5, wire.close())
+    assert [name for name, _ in ledger.lost] == ledger.back == ["far-1"]
+    assert not any(ledger.gaps().values())
+    assert ledger.replies == target.count()
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_agent_that_is_stopped_by_its_operator_leaves_at_once(
+    server: Server, target: Target, tmp_path: Path
+) -> None:
+    with agents(server.place, 2, tmp_path) as processes:
+        link = link_to(server)
+        try:
+            ledger = await begin(link, target, "hold 100/s for 4s", 2)
+            await until(lambda: second(link) > 1.2, seconds=10)
+            processes[0].terminate()
+            await until(lambda: ledger.lost, "on_lost", seconds=1.5)
+            left = [m.info.index for m in link.in_order() if m.info.pid == processes[1].pid]
+            link.reshare(left, int(second(link)) + 1)
+            await until(lambda: len(ledger.last) == 2, "last reports", seconds=15)
+            await until(lambda: processes[0].poll() is not None, "its end", seconds=10)
+        finally:
+            await within(30, link.close())
+    assert ledger.lost[0][1] == "it was stopped" and ledger.back == []
+    assert not any(ledger.gaps().values())
+    total = ledger.results.total(kind="flow")
+    # calls under way were given up: the server may have answered them
+    assert 0 <= target.count() - ledger.replies <= total.outcomes.get("timeout", 0)
+
+
+@pytest_twisted.ensureDeferred
 async def test_agents_stop_when_their_coordinator_is_dead(
     server: Server, target: Target, tmp_path: Path
 ) -> None:
-    with agents(server, 1, tmp_path, words=["--orphan", "3s"]):
+    with agents(server.place, 1, tmp_path, words=["--orphan", "3s"]):
         link = link_to(server)
         watch = link_to(server)
         try:
@@ -210,7 +263,7 @@ async def test_who_has_another_token_or_version_is_named(
     server: Server, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RASCAL_TOKEN", "one token of some length")
-    with agents(server, 1, tmp_path):
+    with agents(server.place, 1, tmp_path):
         link = link_to(server, token=TOKEN)
         link.patience = 0.0
         redis = Redis(server.place, link.reactor)
@@ -236,7 +289,7 @@ async def test_who_has_another_token_or_version_is_named(
 async def test_what_an_agent_cannot_load_is_said_as_it_would_be_here(
     server: Server, target: Target, tmp_path: Path
 ) -> None:
-    with agents(server, 1, tmp_path):
+    with agents(server.place, 1, tmp_path):
         link = link_to(server)
         try:
             await within(40, link.gather(1))
@@ -259,7 +312,7 @@ async def test_what_an_agent_cannot_load_is_said_as_it_would_be_here(
 async def test_an_agent_of_another_run_is_busy(
     server: Server, target: Target, tmp_path: Path
 ) -> None:
-    with agents(server, 1, tmp_path):
+    with agents(server.place, 1, tmp_path):
         link, other = link_to(server), link_to(server)
         try:
             await begin(link, target, "hold 5/s for 30s", 1)
