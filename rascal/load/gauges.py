@@ -156,6 +156,16 @@ class Gauge:
             return cell.number / seconds
         return cell.number / cell.of if cell.of > 0 else NOTHING
 
+    def sum(self, cells: Sequence[Cell]) -> Cell:
+        """Several cells in one."""
+        if len(cells) == 1:
+            return cells[0]
+        total = Cell(histogram=Histogram())
+        for cell in cells:
+            _add(total, cell, 1)
+        total.extreme = self.outermost(cell.extreme for cell in cells)
+        return total
+
     def windows(self, cells: Sequence[Cell], size: int) -> Iterator[float]:
         """The value of each window of `size` cells, one a cell on."""
         size = min(size, len(cells))

@@ -131,6 +131,10 @@ class Results:
         """Outcomes of calls by the second in which they were counted, not begun: for live views."""
         self.begun: dict[int, int] = {}
         """Calls (attempts) begun, by second of the agents' clocks."""
+        self.attempts: dict[int, int] = {}
+        """Attempts of calls that have ended, by second of intended start."""
+        self.revisions: dict[int, int] = {}
+        """Goes up with every change of any row of a second."""
         self._series: dict[str, dict[str, Series]] = {"flow": {}, "scenario": {}}
         self._agents: dict[str, _Agent] = {name: _Agent() for name in members}
 
@@ -180,8 +184,10 @@ class Results:
         second = report.second
         self.begun[second] = self.begun.get(second, 0) + report.meters.begun
         ended = self.ended.setdefault(second, {})
-        for (kind, _, _), row in report.rows.items():
+        for (kind, _, intended), row in report.rows.items():
+            self.revisions[intended] = self.revisions.get(intended, 0) + 1
             if kind == "flow":
+                self.attempts[intended] = self.attempts.get(intended, 0) + row.attempts
                 for outcome, times in row.outcomes.items():
                     ended[outcome] = ended.get(outcome, 0) + times
                 if row.dropped:

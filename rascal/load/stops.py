@@ -11,22 +11,19 @@ all calls of a second are known, which is after one time-out at the latest.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import attrs
 
 from rascal.language import Objective
 from rascal.load.gauges import METERED, RATES, Cell, Gauge, Group, groups, holds, seconds_of
-from rascal.load.types import Row
 
 if TYPE_CHECKING:
     from rascal.load.results import Results
 
 SETTLED = 0.05
 """A second is settled if at most this share of its calls is open."""
-LONGEST = 600
-"""Seconds that are looked back at most, besides the time-out."""
 _MOVING = (*METERED, "dishonest")
 """Measures of a second that change although no row does: a derived deadline moves on."""
 LEAST = 2
@@ -41,6 +38,14 @@ class _Watched:
     group: Group
     cells: dict[int, tuple[int, Cell]] = attrs.Factory(dict)
     """By second: the revision that it was made of."""
+    values: dict[int, tuple[int, int, float]] = attrs.Factory(dict)
+    """By the last second of a window: revisions and open calls that it was made of."""
+
+    def forget(self, before: int) -> None:
+        """What is not looked at any more."""
+        for kept in (self.cells, self.values):
+            for second in [second for second in kept if second < before]:
+                del kept[second]
 
 
 class StopRules:
@@ -80,20 +85,16 @@ class StopRules:
         tail = dict(rule.tail)
         size, wanted = seconds_of(tail.get("over")), seconds_of(tail.get("for"))
         closed = results.closed if last is None else min(results.closed, last)
-        back = min(size + wanted, LONGEST) + math.ceil(self.timeout) + 2
-        first = max(0, closed - back)
-        gauge = Gauge(rule, watched.group, results)
-        cells = self._cells(watched, gauge, settling, range(first, closed + 1))
-        if len(cells) < size:
-            return False
+        first = max(0, closed - size - wanted - math.ceil(self.timeout) - 2)
+        watched.forget(first)
+        limit = float(rule.limit.value)
         held = known = 0
-        for at, value in enumerate(gauge.windows(cells, size)):
-            window = range(first + at, first + at + size)
+        for window, value in self._windows(
+            watched, results, settling, range(first, closed + 1), size
+        ):
             if rule.measure not in METERED and settling.idle(window):  # as it was before
                 held += held > 0
-            elif holds(value, rule.op, float(rule.limit.value)) and self._sure(
-                rule, value, settling, window
-            ):
+            elif holds(value, rule.op, limit) and self._sure(rule, value, settling, window):
                 held, known = held + 1, known + 1
             else:
                 held = known = 0
@@ -101,25 +102,40 @@ class StopRules:
                 return True
         return False
 
-    def _cells(
-        self, watched: _Watched, gauge: Gauge, settling: _Settling, seconds: range
-    ) -> Sequence[Cell]:
-        """What the seconds add, made anew only where something came."""
-        found: list[Cell] = []
-        for second in seconds:
-            revision = settling.revision(watched.group, second)
-            old = watched.cells.get(second)
-            if old is None or old[0] != revision or gauge.measure in _MOVING:
-                old = watched.cells[second] = (revision, gauge.cell(second))
-            found.append(self._hopeful(watched, old[1], settling, second))
-        for second in [second for second in watched.cells if second < seconds.start]:
-            del watched.cells[second]
-        return found
+    def _windows(
+        self,
+        watched: _Watched,
+        results: Results,
+        settling: _Settling,
+        seconds: range,
+        size: int,
+    ) -> Iterator[tuple[range, float]]:
+        """Each window and its value, worked out anew only where something came."""
+        gauge = Gauge(watched.rule, watched.group, results)
+        marks = [settling.mark(watched.group, second) for second in seconds]
+        for end in range(size, len(marks) + 1):
+            inside = marks[end - size : end]
+            revision, still = sum(one[0] for one in inside), sum(one[1] for one in inside)
+            window = seconds[end - size : end]
+            old = watched.values.get(window[-1])
+            if old is None or old[:2] != (revision, still) or gauge.measure in _MOVING:
+                cells = [
+                    self._hopeful(watched, self._cell(watched, gauge, second, mark[0]), mark[1])
+                    for second, mark in zip(window, inside, strict=True)
+                ]
+                value = gauge.value(gauge.sum(cells), size)
+                old = watched.values[window[-1]] = (revision, still, value)
+            yield window, old[2]
 
-    def _hopeful(self, watched: _Watched, cell: Cell, settling: _Settling, second: int) -> Cell:
+    def _cell(self, watched: _Watched, gauge: Gauge, second: int, revision: int) -> Cell:
+        old = watched.cells.get(second)
+        if old is None or old[0] != revision or gauge.measure in _MOVING:
+            old = watched.cells[second] = (revision, gauge.cell(second))
+        return old[1]
+
+    def _hopeful(self, watched: _Watched, cell: Cell, still: int) -> Cell:
         """The cell if all that is still open came out well."""
         rule = watched.rule
-        still = settling.open(watched.group, second)
         if not still:
             return cell
         if rule.measure in RATES and rule.op in ("<", "<="):
@@ -147,24 +163,21 @@ class _Settling:
         self.sure = results.closed - math.ceil(timeout) - 1
         """Seconds before it are settled whatever the numbers say: a call ends with its time-out,
         and those of a lost agent never come."""
-        self._flows = [results.series("flow", name) for name in results.flows]
-        self._all = [results.series("scenario", name) for name in results.scenarios] + self._flows
-        self._attempts: dict[int, int] = {}
 
-    def revision(self, group: Group, second: int) -> int:
-        """Changes whenever something of this group and second comes."""
+    def mark(self, group: Group, second: int) -> tuple[int, int]:
+        """Changes of this group and second so far, and calls of it that are probably open."""
+        if not group.label:
+            return self.results.revisions.get(second, 0), self.unknown(second)
         series = [self.results.series(group.kind, name) for name in group.names]
-        return sum(one.revisions.get(second, 0) for one in series)
+        revision = sum(one.revisions.get(second, 0) for one in series)
+        return revision, self._open(group, self.unknown(second))
 
     def unknown(self, second: int) -> int:
         """Calls (attempts) that began in this second and have not ended."""
         if second < self.sure:
             return 0
-        known = self._attempts.get(second)
-        if known is None:
-            rows: list[Row] = [one[second] for one in self._flows if second in one]
-            known = self._attempts[second] = sum(row.attempts for row in rows)
-        return max(0, self.results.begun.get(second, 0) - known)
+        results = self.results
+        return max(0, results.begun.get(second, 0) - results.attempts.get(second, 0))
 
     def settled(self, second: int) -> bool:
         """Nearly all calls of this second have ended."""
@@ -172,16 +185,16 @@ class _Settling:
 
     def idle(self, window: range) -> bool:
         """Nothing was offered, and nothing is known of calls then."""
+        results = self.results
         return not any(
-            self.results.begun.get(second, 0) or any(second in one for one in self._all)
-            for second in window
+            results.begun.get(second) or second in results.revisions for second in window
         )
 
-    def open(self, group: Group, second: int) -> int:
-        """Calls of this group that are probably open: by its share of all calls so far."""
-        unknown = self.unknown(second)
-        if not unknown or group.kind != "flow" or not group.label:
+    def _open(self, group: Group, unknown: int) -> int:
+        """By the group's share of all calls so far."""
+        if not unknown or group.kind != "flow":
             return unknown
-        all_of_them = sum(one.total.started for one in self._flows)
-        mine = sum(self.results.series("flow", name).total.started for name in group.names)
+        results = self.results
+        all_of_them = sum(results.series("flow", name).total.started for name in results.flows)
+        mine = sum(results.series("flow", name).total.started for name in group.names)
         return math.ceil(unknown * mine / all_of_them) if all_of_them else unknown

@@ -158,6 +158,13 @@ def test_windows_and_seconds_on_end() -> None:
     assert play("failed > 45% over 2s for 5s", offer, 40) == 5
 
 
+def test_a_rule_may_want_long() -> None:
+    def offer(second: int) -> list[tuple[str, float, str]]:
+        return [("cart", 0.01, "reset")]
+
+    assert play("failed > 80% for 5m", offer, 320) == 299
+
+
 def test_late_answers_are_dishonest() -> None:
     rules = StopRules([parse("objective", "dishonest > 60% for 3s")])
     found = []
