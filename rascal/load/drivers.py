@@ -266,8 +266,7 @@ class ClosedDriver(Driver):
             elif first <= now:
                 due, _, living = heappop(waiting)
                 if self.living.get(living.number) is living and not living.leaving:
-                    engine.late(due)
-                    self._begin(living)
+                    self._awake(living, due)
             else:
                 break
             done += 1
@@ -310,6 +309,15 @@ class ClosedDriver(Driver):
                     self._gone(living, t)
         later = [second for second, _ in self.later[:1]]
         self._look = min(self.schedule.changes(t), self.membership.after(t), *later)
+
+    def _awake(self, living: Living, due: float) -> None:
+        """A user who was waiting goes on. A new one comes when it comes: a thousand at once are
+        no lateness of ours."""
+        if living.user.iteration:
+            self.engine.late(due)
+        else:
+            living.slot = self.engine.now()
+        self._begin(living)
 
     def _begin(self, living: Living) -> None:
         living.busy = True

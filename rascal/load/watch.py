@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.interfaces import IReactorCore
+
 from rascal import reactor as rascal_reactor
 from rascal.histogram import Histogram
 from rascal.load.types import Meters
@@ -57,6 +59,7 @@ class Watch:
         self._clock = clock
         self._seconds = seconds or clock.seconds
         self._cpu_time = cpu
+        self._real = IReactorCore.providedBy(clock)
         self._late = max(LATE, deadline / 10)
         self._recent: deque[Histogram] = deque(maxlen=LATE_SECONDS)
         self._lag = self._pause = self._pause_began = 0.0
@@ -69,6 +72,8 @@ class Watch:
         """Begin to look."""
         self._waited = rascal_reactor.count_waiting(self._clock)
         gc.callbacks.append(self._collecting)
+        if self._real:
+            gc.freeze()  # what is there stays: looking through it again would hold up arrivals
         self._before = self._read()
         self._arm()
 
@@ -78,6 +83,8 @@ class Watch:
             self._timer.cancel()
             self._timer = None
             gc.callbacks.remove(self._collecting)
+            if self._real:
+                gc.unfreeze()
             rascal_reactor.count_no_more(self._clock)
 
     def _arm(self) -> None:
