@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from twisted.application import service
@@ -88,13 +89,16 @@ def makeService(options: Options) -> service.IService:
 
 def end_process(reactor: Any, line: str) -> None:
     """End with one line and status 1; stopping the reactor alone would end with 0."""
-    sys.stderr.write(f"rascal-agent: {line}\n")
     log.critical("{line}", line=line)
-    atexit.register(_exit_with_failure)
+    atexit.register(_exit_with_failure, line)
     reactor.stop()
 
 
-def _exit_with_failure() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+def _exit_with_failure(line: str) -> None:
+    """The last words are on the real standard error: twistd logs what is written to the other."""
+    for stream, text in ((sys.__stdout__, ""), (sys.__stderr__, f"rascal-agent: {line}\n")):
+        if stream is not None:
+            with suppress(OSError, ValueError):
+                stream.write(text)
+                stream.flush()
     os._exit(1)
