@@ -36,6 +36,9 @@ LINGER = 1.0
 """Seconds that the server gets to close first where both sides said that they would."""
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError, InterruptedError)
 
+_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""FIN without TLS's own goodbye, or a write behind it."""
+
 
 class Busy(Protocol):
     """Who uses a connection: one request (rascal.load.http.exchange)."""
@@ -138,7 +141,7 @@ class Connection:
     def doWrite(self) -> None:
         """The kernel takes more."""
         left = self._left
-        if left is None:
+        if not left:
             self._stop_writing()
             return
         try:
@@ -147,7 +150,6 @@ class Connection:
             return
         except OSError as error:
             self._stop_writing()
-            self._left = None
             self._cannot_send(error)
             return
         if count == len(left):
@@ -158,6 +160,7 @@ class Connection:
 
     def _cannot_send(self, error: OSError) -> None:
         """The peer takes no more; what it said before may still be there. Read it next turn."""
+        self._left = memoryview(b"")  # not to be used again
         self.pool.client.later(self._read_rest, error)
 
     def _read_rest(self, error: OSError) -> None:
@@ -249,6 +252,11 @@ class Connection:
     # -- the end -----------------------------------------------------------------------------------
     def _fail(self, error: Exception) -> None:
         exchange, self.exchange = self.exchange, None
+        if isinstance(error, _ENDED):
+            if self.reader.begun:
+                error = TruncatedError("the connection ended within TLS")
+            else:
+                error = ConnectionResetError(errno.ECONNRESET, "closed without a reply")
         self.close()
         if exchange is not None:
             exchange.broke(self, error)

@@ -98,13 +98,13 @@ class Head:
 class _Chunks:
     """A chunked body, decoded by llhttp."""
 
-    __slots__ = ("_parser", "complete", "extra", "on_body", "pieces", "quiet", "taken")
+    __slots__ = ("_last", "_parser", "complete", "extra", "on_body", "pieces", "quiet")
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.on_body = self.pieces.append
         self.complete = self.extra = False
-        self.taken = 0
+        self._last: int | None = None
         self.quiet = 0
         self._parser = httptools.HttpResponseParser(self)
         self._parser.feed_data(_CHUNKED_HEAD)
@@ -113,7 +113,9 @@ class _Chunks:
         self.extra = self.complete
 
     def on_message_complete(self) -> None:
-        self.complete = True
+        if not self.complete:
+            self.complete = True
+            self._last = len(self.pieces)  # what comes after is of another reply
 
     def feed(self, data: bytes) -> list[bytes]:
         """The pieces of the body in these bytes."""
@@ -130,7 +132,7 @@ class _Chunks:
             self.quiet += len(data)
             if self.quiet > HEAD_LIMIT and not self.complete:
                 raise LimitError("a chunked body with more besides its content than 64KiB")
-        found = pieces[:]
+        found = pieces[: self._last]
         pieces.clear()
         return found
 

@@ -191,6 +191,15 @@ def test_one_reader_takes_one_reply_after_the_other() -> None:
             assert (one.head.code, one.body, one.keep) == (code, body, keep)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"H",
+        b"no HTTP at all",
+        OK + b"Content-Length: 5\r\n\r\nwrong",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nwrong\r\n0\r\n\r\n",
+    ],
+)
 @pytest.mark.parametrize("cut", [None, 3, 20, -3])
 @pytest.mark.parametrize(
     "reply",
@@ -199,12 +208,14 @@ def test_one_reader_takes_one_reply_after_the_other() -> None:
         OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     ],
 )
-def test_bytes_behind_a_reply_end_the_connection(reply: bytes, cut: int | None) -> None:
+def test_bytes_behind_a_reply_end_the_connection(
+    reply: bytes, cut: int | None, more: bytes
+) -> None:
     one = reader()
     if cut is not None:
         assert not one.feed(reply[:cut])
         reply = reply[cut:]
-    assert one.feed(reply + b"HTTP/1.1 200 OK\r\n")
+    assert one.feed(reply + more)
     assert (one.body, one.keep) == (b"ok", False)
 
 
