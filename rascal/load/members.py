@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred, FirstError, TimeoutError, gatherResults
 from twisted.internet.task import deferLater
 
 from rascal.errors import ConfigError, ConfigErrors, CoordinationError, LoadError, RascalError
@@ -81,6 +81,31 @@ class Member:
     def _forget(self, kinds: Sequence[str]) -> None:
         for kind in kinds:
             self._waits.pop(kind, None)
+
+
+async def answers(members: Sequence[Member], kind: str, seconds: float, clock: Any) -> None:
+    """Wait until each has answered with this. Raises the first failure: what it said, or
+    CoordinationError if it is lost or says nothing."""
+    waits = [Deferred.fromCoroutine(_answer(one, kind, seconds, clock)) for one in members]
+    try:
+        await gatherResults(waits, consumeErrors=True)
+    except FirstError as error:
+        first: Any = error.subFailure.value
+        raise first from error
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _answer(member: Member, kind: str, seconds: float, clock: Any) -> None:
+    if member.lost:
+        raise CoordinationError(f"agent {member.name} is lost")
+    try:
+        answer = await member.said(kind, "failed").addTimeout(seconds, clock)
+    except TimeoutError as error:
+        raise CoordinationError(f"agent {member.name} has not answered for {seconds:g}s") from error
+    if answer.kind == "failed":
+        raise failure(member.name, answer.data)
 
 
 class Enlisting:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, FirstError, TimeoutError, gatherResults
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -22,7 +22,7 @@ from rascal.load.beats import Beat, beats_of
 from rascal.load.bundle import LIFE_SECONDS, pack
 from rascal.load.clocks import Offset, measure
 from rascal.load.links import AgentInfo, Callbacks
-from rascal.load.members import Enlisting, Member, failure
+from rascal.load.members import Enlisting, Member, answers, failure
 from rascal.load.messages import (
     BEAT_SECONDS,
     KEEP_MS,
@@ -63,7 +63,6 @@ class RedisLink:
         patience: seconds to wait for agents.
         check_target: whether agents look before the start that the target takes connections.
         problem: says why not to wait for agents any more, such as LocalAgents.problem.
-        on_closed: called at the end of `close`: ends agents that were started for this run.
     """
 
     def __init__(
@@ -77,7 +76,6 @@ class RedisLink:
         patience: float = GATHER_SECONDS,
         check_target: bool = True,
         problem: Callable[[], str] = lambda: "",
-        on_closed: Callable[[], Any] | None = None,
     ) -> None:
         self.calls = Callbacks()
         self.place = place
@@ -88,7 +86,6 @@ class RedisLink:
         self.patience = patience
         self.check_target = check_target
         self.problem = problem
-        self.on_closed = on_closed
         self.session = secrets.token_hex(16)
         self.seal = Seal(token)
         self.redis = Redis(place, reactor, "coordinator")
@@ -129,8 +126,9 @@ class RedisLink:
         self._looked = self._steady = self.reactor.seconds()
         self._look()
         await Enlisting(self).enlist(count)
-        self._shared = tuple(member.info.index for member in self.members.values())
-        return [member.info for member in self.in_order()]
+        found = [member.info for member in self.in_order()]
+        self._shared = tuple(info.index for info in found)
+        return found
 
     async def prepare(self, run: str, plan: Plan, files: Mapping[str, bytes]) -> None:
         """See links.Link."""
@@ -143,11 +141,11 @@ class RedisLink:
         order = {"run": run, "members": list(self._shared), "check": self.check_target}
         for member in members:
             self.say(member, "prepare", name=member.name, index=member.info.index, **order)
-        await self._answers(members, "prepared", PREPARE_SECONDS)
+        await answers(members, "prepared", PREPARE_SECONDS, self.reactor)
         for group in (members[:1], members[1:]):
             for member in group:
                 self.say(member, "set_up", run=member is members[0])
-            await self._answers(group, "ready", PREPARE_SECONDS)
+            await answers(group, "ready", PREPARE_SECONDS, self.reactor)
         self._bundle = b""
         self.redis.command("DEL", self.keys.bundle(self.session)).addErrback(lambda _: None)
         self.state = "ready"
@@ -194,30 +192,6 @@ class RedisLink:
         key = self.keys.bundle(self.session)
         await self.redis.command("SET", key, self._bundle, "PX", life, seconds=30.0)
 
-    async def _answers(self, members: Sequence[Member], kind: str, seconds: float) -> None:
-        """Wait for this answer of each; the first failure is raised."""
-        waits = [Deferred.fromCoroutine(self._answer(member, kind, seconds)) for member in members]
-        try:
-            await gatherResults(waits, consumeErrors=True)
-        except FirstError as error:
-            first: Any = error.subFailure.value
-            raise first from error
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-    async def _answer(self, member: Member, kind: str, seconds: float) -> None:
-        if member.lost:
-            raise CoordinationError(f"agent {member.name} is lost")
-        try:
-            answer = await member.said(kind, "failed").addTimeout(seconds, self.reactor)
-        except TimeoutError as error:
-            raise CoordinationError(
-                f"agent {member.name} has not answered for {seconds:g}s"
-            ) from error
-        if answer.kind == "failed":
-            raise failure(member.name, answer.data)
-
     async def _release(self) -> None:
         """Let the members go; one of them tears the run down."""
         self.state = "releasing"
@@ -255,10 +229,6 @@ class RedisLink:
         if self.redis.up:
             await self.redis.commands(("DEL", *names), seconds=1.0)
         await self.redis.close()
-        if self.on_closed is not None:
-            done = self.on_closed()
-            if isinstance(done, Deferred):
-                await done
 
     # ---- talking
 
