@@ -21,6 +21,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from rascal.load.arrivals import Membership
 from rascal.load.drivers import ClosedDriver, Living, OpenDriver, driver_of, part
@@ -155,7 +156,8 @@ class Engine:
         """Begin: `at` is second 0 on the reactor's clock.
 
         Returns:
-            A Deferred that fires when the last report was emitted.
+            A Deferred that fires when the last report was emitted; it fails if the engine itself
+            does.
         """
         assert self._done is None
         self._base = round(at * GRAIN) / GRAIN
@@ -205,7 +207,7 @@ class Engine:
             self._most_requests = self._requests(members)
         late = sum(driver.reshare(before, second) for driver in self._drivers)
         behind = self.now() - second if self._done is not None else 0.0
-        if behind > 0:
+        if behind > 0 and self.index in members:
             self.say(
                 "note",
                 f"new members came {behind:.1f} s late; {late} arrivals are made up for",
@@ -256,7 +258,7 @@ class Engine:
         self._running[run] = None
         user.due = intended
         run.deferred = self.scenarios[name].iterate(user)
-        run.deferred.addCallback(self._iterated, run)
+        run.deferred.addCallback(self._iterated, run).addErrback(self._fail)
 
     def _iterated(self, found: tuple[str, str], run: Iteration) -> None:
         if run not in self._running:
@@ -305,6 +307,28 @@ class Engine:
 
     def _tick(self) -> None:
         self._timer = None
+        try:
+            self._turn()
+        except Exception:
+            self._fail(Failure())
+
+    def _fail(self, why: Failure) -> None:
+        """Something of ours is wrong: better no load than one that nobody counts."""
+        done, self._done = self._done, None
+        if done is None:
+            log.failure("an engine that has ended fails", why)
+            return
+        self.ending = True
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._reporter.stop(last=False)
+        running, self._running = self._running, {}
+        for run in running:
+            if run.deferred is not None:
+                run.deferred.cancel()
+        done.errback(why)
+
+    def _turn(self) -> None:
         now = self.now()
         if now < 0 and not self.ending:
             self._timer = self._clock.callLater(-now, self._tick)
@@ -314,6 +338,8 @@ class Engine:
             if driver.due <= now:
                 driver.fire(now, now + TURN)
         self._firing = False
+        if self._done is None:
+            return  # it has failed
         if self.ending:
             self._drain(now)
             return

@@ -58,11 +58,12 @@ class Reporter:
         self._watch.start()
         self._plan()
 
-    def stop(self) -> None:
-        """Report what is left, as the last."""
+    def stop(self, last: bool = True) -> None:
+        """Report what is left, as the last; not if the engine failed."""
         self._timer.cancel()
-        self._ended()
-        self._report(last=True)
+        if last:
+            self._ended()
+            self._report(last=True)
         self._watch.stop()
 
     def _plan(self) -> None:

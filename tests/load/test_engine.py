@@ -435,6 +435,23 @@ def test_a_report_that_cannot_be_sent_does_not_end_the_load(logged_failures: Any
     assert len(logged_failures.flush(ZeroDivisionError)) == 4
 
 
+@pytest.mark.parametrize("takes", [0.0, 0.2])
+def test_an_engine_that_is_broken_says_so(takes: float) -> None:
+    bench = Bench(share("hold 10/s for 3s", **EVEN), scenarios=[StubScenario(takes=takes)])
+    bench.world.recorder.iteration = lambda *args: 1 / 0  # type: ignore[assignment]
+    bench.run(2)
+    assert bench.ended[0].check(ZeroDivisionError)
+    assert not any(report.last for report in bench.reports)
+    bench.engine.stop(now=True)
+    bench.engine.change([share("hold 1/s for 1s")], 3)
+    bench.clock.advance(0.2)
+    assert not bench.clock.getDelayedCalls()
+    made = Bench(share("hold 10/s for 3s", **EVEN))
+    made.world.user = lambda *args: 1 / 0  # type: ignore[assignment]
+    made.run(1)
+    assert made.ended[0].check(ZeroDivisionError)
+
+
 shapes = st.one_of(
     profiles(60).map(lambda text: share(text)),
     profiles(60).map(lambda text: share(text, spacing="even")),
