@@ -55,10 +55,13 @@ def settings(one: Any) -> dict[str, Any]:
 
 def counters(one: Any) -> dict[str, Any]:
     """What a proxy and each of its faults have counted."""
+    to_upstream, to_client = one.gate.traffic()
     return {
         **_counts(one.gate.counts),
         "open": len(one.gate.connections),
         "exchanges": one.recent.total,
+        "to_upstream": to_upstream,
+        "to_client": to_client,
         "faults": {name: numbers(fault) for name, fault in one.gate.faults.items()},
     }
 

@@ -40,8 +40,8 @@ async def learn(
     world = World(plan, book, recorder, client, reactor)
     seen = _Seen(reactor, clients)
     try:
-        await world.set_up(run=True)
         await seen.idle()
+        await world.set_up(run=True)
         for name in {one: None for share in plan.shares for one in share.scenarios}:
             for number in range(ROUNDS):
                 user = world.user(2**31 + number, name)
@@ -51,8 +51,8 @@ async def learn(
                 leaving = user.leave()
                 if leaving is not None:
                     await leaving
-        await world.tear_down(run=True)
     finally:
+        await world.tear_down(run=True)
         world.close()
         await client.close()
     return seen.found()

@@ -213,6 +213,7 @@ class _Running:
         try:
             return await loading
         finally:
+            self.control = None  # the run takes no more events
             for waiting in (self._steps, *self._looks):
                 if waiting is not None and not waiting.called:
                     waiting.cancel()
