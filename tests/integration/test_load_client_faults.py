@@ -181,6 +181,10 @@ async def test_a_server_that_takes_no_connection() -> None:
         async with desk(f"http://127.0.0.1:{where[1]}", connect_timeout=0.2) as at:
             await fails(at, "timeout", "no connection to 127.0.0.1 within 0.2s")
             await fails(at, "timeout", "no connection within 0.1s", timeout=0.1)
+        async with desk(f"http://127.0.0.1:{where[1]}", connect_timeout=60.0, timeout=0.1) as at:
+            trying = [at.session.get("/").addErrback(lambda why: why.value) for _ in range(50)]
+            assert {one.outcome for one in await asked(gatherResults(trying))} == {"timeout"}
+            assert at.client.wheel.entries() == []  # nobody waits for those connections
         for filler in fillers:
             filler.close()
 

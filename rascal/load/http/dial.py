@@ -36,6 +36,7 @@ class Dial:
         "_writing",
         "deadline",
         "ends",
+        "exchange",
         "fd",
         "over",
         "pool",
@@ -43,8 +44,10 @@ class Dial:
         "times",
     )
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, exchange: Any) -> None:
         self.pool = pool
+        self.exchange = exchange
+        """Who waits for it; None: nobody any more."""
         self.times = Times()
         self.sock: Any = None
         self.fd = -1

@@ -19,6 +19,7 @@ from rascal.load.http.urls import SENSITIVE, Template
 from rascal.load.types import SERVED, Call
 
 if TYPE_CHECKING:
+    from rascal.load.http.dial import Dial
     from rascal.load.http.session import Session
     from rascal.load.http.wire import Head
 
@@ -44,11 +45,11 @@ class Exchange:
         "data",
         "deadline",
         "deferred",
+        "dial",
         "follow",
         "head_only",
         "named",
         "over",
-        "pool",
         "previous",
         "resent",
         "seconds",
@@ -74,6 +75,8 @@ class Exchange:
         self.previous: Reply | None = None
         self._redirected = 0
         self.connection: Connection | None = None
+        self.dial: Dial | None = None
+        """The connection that is being opened for it, if none was idle."""
         self.deferred: Deferred[Any] = Deferred(self.cancel)
         call.sent = len(data)
         self.deadline = call.started + seconds
@@ -213,6 +216,8 @@ class Exchange:
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.close()
+        elif self.dial is not None:
+            self.dial.pool.left(self)
         call = self.call
         call.ended = self.session.client.now()
         call.outcome = outcome

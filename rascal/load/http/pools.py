@@ -1,8 +1,9 @@
 """Connections to one origin: those that are idle, and requests that wait for one.
 
-A request takes the connection that became idle last; if there is none, one is opened, and the
-request takes whichever is free first. There are never fewer connections being opened than
-requests that wait.
+A request takes the connection that became idle last; if there is none, one is opened for it, and
+it takes whichever is free first. So each request that waits has one connection being opened (a
+dial): if that fails, so does the request; if the request gives up, so does the dial; if another
+connection came first, what the dial opens will be idle.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Pool:
             self.waiting.appendleft(exchange)
         else:
             self.waiting.append(exchange)
-        dial = Dial(self)
+        exchange.dial = dial = Dial(self, exchange)
         self.dials.add(dial)
         dial.start()
 
@@ -81,43 +82,67 @@ class Pool:
         """It can carry another request."""
         if self.origin.tls and connection.used == 1:  # the server's tickets come with its reply
             self.session = connection.sock.session  # type: ignore[attr-defined]
-        waiting = self.waiting
-        while waiting:
-            exchange = waiting[0]
-            if exchange.over:
-                waiting.popleft()
-                continue
-            if exchange.resent and connection.used:
-                break
-            waiting.popleft()
-            connection.start(exchange)
-            return
-        if self.closed:
-            connection.close()
-        else:
-            connection.parked = True
-            self.idle.append(connection)
+        if self.waiting:
+            first = self._first()
+            if first is not None and not first.resent:
+                self.waiting.popleft()
+                first.dial.exchange = None  # what it opens will be idle
+                first.dial = None
+                connection.start(first)
+                return
+        self._park(connection)
 
     def opened(self, dial: Dial, connection: Connection) -> None:
-        """A new connection is there."""
+        """A new connection is there: for the request that has waited longest."""
         self.dials.discard(dial)
         self.client.opened += 1
-        if self.persistent or self.waiting:
-            self.released(connection)
-            if not self.persistent and connection.exchange is None:
-                connection.close()
-        else:
-            connection.close()
+        first = self._first()
+        if first is None:
+            self._park(connection)
+            return
+        self.waiting.popleft()
+        owner = dial.exchange
+        if first is not owner:  # whose it was waits for the other's instead
+            first.dial.exchange = owner
+            if owner is not None:
+                owner.dial = first.dial
+        first.dial = None
+        connection.start(first)
 
     def failed(self, dial: Dial, error: Exception) -> None:
-        """A connection could not be opened: the request that waited longest fails."""
+        """A connection could not be opened."""
         self.dials.discard(dial)
+        exchange = dial.exchange
+        if exchange is not None and not exchange.over:
+            exchange.dial = None
+            exchange.broke(None, error)
+        self._tidy()
+
+    def left(self, exchange: Any) -> None:
+        """It gave up waiting: nobody needs the connection that is being opened for it."""
+        exchange.dial.stop()
+        exchange.dial = None
+        self._tidy()
+
+    def _first(self) -> Any:
+        """Who has waited longest, if anybody waits."""
         waiting = self.waiting
         while waiting:
-            exchange = waiting.popleft()
-            if not exchange.over:
-                exchange.broke(None, error)
-                return
+            if not waiting[0].over:
+                return waiting[0]
+            waiting.popleft()
+        return None
+
+    def _tidy(self) -> None:
+        if not self.dials:
+            self.waiting.clear()  # all of them are over
+
+    def _park(self, connection: Connection) -> None:
+        if self.persistent and not self.closed:
+            connection.parked = True
+            self.idle.append(connection)
+        else:
+            connection.close()
 
     def gone(self, connection: Connection) -> None:
         """It is closed. It may still be in `idle`."""
@@ -134,5 +159,5 @@ class Pool:
             connection.close()
         self.idle.clear()
         for dial in list(self.dials):
-            if not self.waiting:
+            if dial.exchange is None:
                 dial.stop()
