@@ -116,6 +116,8 @@ class Engine:
         self._most_requests = self._requests(members)
         self._base = 0.0
         self._running: dict[Iteration, None] = {}
+        self._on_iterated = self._iterated
+        """Bound once: every iteration under way holds on to it."""
         self._leaving: dict[Deferred[None], None] = {}
         self._timer: Any = None
         self._firing = False
@@ -258,11 +260,17 @@ class Engine:
         self._running[run] = None
         user.due = intended
         run.deferred = self.scenarios[name].iterate(user)
-        run.deferred.addCallback(self._iterated, run).addErrback(self._fail)
+        run.deferred.addCallback(self._on_iterated, run)
 
     def _iterated(self, found: tuple[str, str], run: Iteration) -> None:
         if run not in self._running:
             return  # given up
+        try:
+            self._count(found, run)
+        except Exception:
+            self._fail(Failure())
+
+    def _count(self, found: tuple[str, str], run: Iteration) -> None:
         del self._running[run]
         ended = self._seconds()
         outcome, detail = found
