@@ -21,6 +21,7 @@ import click
 
 from rascal.errors import ConfigError, RascalError
 from rascal.language.errors import LanguageError
+from rascal.report.words import many as many
 from rascal.report.words import number as number
 from rascal.report.words import span as span
 
@@ -154,12 +155,6 @@ def limit() -> int | None:
     if os.environ.get("COLUMNS") or sys.stdout.isatty():
         return width()
     return None
-
-
-def many(count: int, word: str) -> str:
-    """`1 fault`, `2 faults`."""
-    plural = {"proxy": "proxies"}.get(word, f"{word}s")
-    return f"{count:,} {word if count == 1 else plural}"
 
 
 def tick(good: bool) -> str:

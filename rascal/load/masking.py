@@ -15,10 +15,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 from urllib.parse import unquote_plus
 
 MASK = "***"
+DATA_MASK = "(masked)"
+"""In plans, where stars could be part of a value."""
 _INSIDE = (
     "password", "passwd", "passphrase", "passwort", "secret", "token", "credential", "apikey",
     "accesskey", "privatekey", "signingkey", "sessionid", "sessid", "sessionkey",
@@ -237,3 +241,16 @@ def _json_end(text: str, at: int) -> int:
         if not depth:
             break
     return at
+
+
+# ---- data of ours: plans, and what goes with them
+
+
+def mask_data(value: Any) -> Any:
+    """Plain data without strings whose names say that they are secrets."""
+    if isinstance(value, Mapping):
+        return {
+            key: DATA_MASK if isinstance(one, str) and is_secret(str(key)) else mask_data(one)
+            for key, one in value.items()
+        }
+    return [mask_data(one) for one in value] if isinstance(value, list | tuple) else value

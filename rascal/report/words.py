@@ -58,3 +58,25 @@ def clock_text(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def value_text(type_: str | None, value: float | None) -> str:
+    """A value of a type of the language: duration, rate, percentage, number; a dash for none."""
+    if value is None:
+        return "-"
+    if type_ == "duration":
+        return time_text(value)
+    if type_ == "rate":
+        return rate_text(value)
+    return share_text(value) if type_ == "percentage" else f"{value:.3g}"
+
+
+def many(count: int, word: str) -> str:
+    """`1 fault`, `2 faults`."""
+    plural = {"proxy": "proxies"}.get(word, f"{word}s")
+    return f"{count:,} {word if count == 1 else plural}"
+
+
+def stretch_text(first: float, last: float) -> str:
+    """`0:12` or `0:12 to 0:21`, both whole seconds included."""
+    return clock_text(first) if last <= first else f"{clock_text(first)} to {clock_text(last)}"

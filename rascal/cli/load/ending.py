@@ -16,7 +16,7 @@ import click
 from rascal.cli.load.following import ends_of
 from rascal.cli.output import grid_lines, number, tick
 from rascal.load.types import SERVED, Row
-from rascal.report.words import clock_text, rate_text, share_text, time_text
+from rascal.report.words import clock_text, rate_text, share_text, time_text, value_text
 
 if TYPE_CHECKING:
     from rascal.load.plan import Plan
@@ -200,14 +200,9 @@ def _objectives(states: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _measured(state: Mapping[str, Any]) -> str:
     """The value beside its limit, or why there is none."""
-    value, type_ = state.get("value"), state.get("type")
-    if value is None:
+    if state.get("value") is None:
         return str(state.get("why") or "nothing was measured")
-    if type_ == "duration":
-        return time_text(value)
-    if type_ == "rate":
-        return rate_text(value)
-    return share_text(value) if type_ == "percentage" else f"{value:.3g}"
+    return value_text(state.get("type"), state["value"])
 
 
 def notes_of(ended: Ended) -> list[str]:
