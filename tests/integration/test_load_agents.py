@@ -19,6 +19,7 @@ from rascal.errors import ConfigErrors, CoordinationError
 from rascal.load import embedded
 from rascal.load._redis import Redis
 from rascal.load.beats import Beat, read_beats, write_beat
+from rascal.load.clocks import measure
 from rascal.load.embedded import Server
 from rascal.load.messages import Keys, Seal
 from rascal.load.places import parse_place
@@ -58,6 +59,14 @@ def second(link: RedisLink) -> float:
     from twisted.internet import reactor
 
     return float(reactor.seconds() - link._begun)  # type: ignore[attr-defined]
+
+
+async def shown(redis: Redis, name: str) -> None:
+    """Until an agent has shown its first beat."""
+    from twisted.internet.task import deferLater
+
+    while name not in [beat.name for beat in await read_beats(redis, Keys(), Seal(TOKEN))]:
+        await deferLater(redis.reactor, 0.05)
 
 
 @pytest_twisted.ensureDeferred
@@ -270,10 +279,9 @@ async def test_who_has_another_token_or_version_is_named(
         try:
             await within(5, redis.connect())
             old = Beat(instance="cafe", name="old", host="there", pid=7, version="0.0.1")
-            await until(
-                lambda: (tmp_path / "local-1.log").read_text().count("is at Redis"), seconds=20
-            )
-            await write_beat(redis, Keys(), Seal(TOKEN), old, link.reactor.seconds() + 4e9)
+            now = (await within(5, measure(redis, link.reactor))).redis(link.reactor.seconds())
+            await write_beat(redis, Keys(), Seal(TOKEN), old, now)
+            await within(30, shown(redis, "local-1"))
             with pytest.raises(CoordinationError) as caught:
                 await within(10, link.gather(1))
         finally:
