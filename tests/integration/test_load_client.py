@@ -10,6 +10,7 @@ import pytest
 import pytest_twisted
 import treq
 from load_place import Place, asked, desk, echo, place
+from treq.auth import UnknownAuthConfig
 from treq.client import HTTPClient
 from treq.response import _Response
 from twisted.internet import reactor
@@ -19,6 +20,7 @@ from twisted.web.iweb import IAgent, IResponse
 from within import until
 from zope.interface.verify import verifyObject
 
+from rascal.errors import RascalError
 from rascal.load.http.agent import FastAgent
 from rascal.load.http.errors import RequestFailed
 from rascal.load.http.session import Session
@@ -249,6 +251,11 @@ async def test_headers_of_plan_user_and_request(nginx: Place) -> None:
         for url in ("ftp://x/", "http://", "http://a b/", "http://x:99999/", "http://[x/"):
             with pytest.raises(ValueError, match=r"URL|host"):
                 at.session.get(url)
+        for timeout in (-1, "2 sheep", float("nan")):
+            with pytest.raises((ValueError, RascalError)):
+                at.session.get("/", timeout=timeout)
+        with pytest.raises(UnknownAuthConfig):
+            at.session.get("/", auth=object())
         with pytest.raises(ValueError, match="method"):
             at.session.request("GE T", "/")
         assert at.recorder.in_flight == 0
@@ -410,6 +417,17 @@ async def test_connections_that_the_server_closes(nginx: Place) -> None:
         assert at.client.opened == 5
         assert (at.client.resent, at.outcomes) == (0, ["served"] * 5)
         await until(lambda: not at.client.connections)
+
+
+@pytest_twisted.ensureDeferred
+async def test_discarded_bodies_are_counted_and_not_kept(nginx: Place) -> None:
+    async with desk(nginx.url) as at:
+        at.client.discard = True
+        for path, least in (("/large.bin", 20 << 20), ("/hello", 5)):
+            response = await asked(at.session.get(path))
+            assert (response.body, response.outcome) == (b"", "served")
+            assert at.last.received > least
+        assert at.client.opened == 1
 
 
 @pytest_twisted.ensureDeferred

@@ -158,19 +158,8 @@ class Session(HTTPClient):
         if params:
             url = _with_params(url, params)
         template = self.urls.get(method, url)
-        if timeout is None:
-            seconds = client.timeout
-        else:
-            seconds = timeout if type(timeout) is float and timeout > 0 else _seconds(timeout)
-            seconds = seconds or client.timeout
-        named = body = None
-        if (
-            files
-            or unbuffered
-            or self._other is not None
-            or (data and not isinstance(data, (bytes, str, dict, list, tuple, bytearray)))
-            or (auth and not isinstance(auth, tuple))
-        ):
+        seconds = (_seconds(timeout) if timeout is not None else 0.0) or client.timeout
+        if files or unbuffered or self._other is not None or _unusual(data, auth):
             arguments = {
                 "headers": headers,
                 "data": data,
@@ -183,6 +172,7 @@ class Session(HTTPClient):
                 "unbuffered": unbuffered,
             }
             return self._fall_back(template, seconds, name or template.name, arguments)
+        named = body = None
         if headers or self._own_headers or auth:
             named = self._named(headers, auth)
         if data or json is not _NOTHING:
@@ -333,6 +323,13 @@ def _text_of(url: Any) -> str:
     raise TypeError(f"a URL is a text, bytes or a hyperlink URL, found {type(url).__name__}")
 
 
+def _unusual(data: Any, auth: Any) -> bool:
+    """Whether stock treq has to make the request."""
+    if data and not isinstance(data, (bytes, str, dict, list, tuple, bytearray)):
+        return True
+    return bool(auth) and not isinstance(auth, tuple)
+
+
 def _bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8")
 
@@ -368,6 +365,6 @@ def _seconds(timeout: Any) -> float:
     if isinstance(timeout, str):
         return float(plain(parse("duration", timeout)))
     seconds = float(timeout or 0)
-    if seconds < 0:
+    if not 0 <= seconds < 1e9:
         raise ValueError(f"a time-out is a duration above 0, found {timeout}")
     return seconds
