@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 import treq
+from hyperlink import DecodedURL, EncodedURL
 from load_place import Place, asked, desk, echo, place
 from treq.auth import UnknownAuthConfig
 from treq.client import HTTPClient
@@ -417,6 +418,16 @@ async def test_connections_that_the_server_closes(nginx: Place) -> None:
         assert at.client.opened == 5
         assert (at.client.resent, at.outcomes) == (0, ["served"] * 5)
         await until(lambda: not at.client.connections)
+
+
+@pytest_twisted.ensureDeferred
+async def test_urls_of_every_kind(nginx: Place) -> None:
+    async with desk("http://127.0.0.1:1") as at:
+        url = f"{nginx.url}/hello"
+        for form in (url, url.encode(), DecodedURL.from_text(url), EncodedURL.from_text(url)):
+            assert (await asked(at.session.get(form))).body == b"hello"
+        with pytest.raises(TypeError):
+            at.session.get(7)
 
 
 @pytest_twisted.ensureDeferred
