@@ -24,10 +24,12 @@ class Bench:
         self.watch = Watch(self.clock, deadline=deadline, cpu=lambda: self.cpu)
         self.watch.start()
 
-    def second(self, cpu: float = 0.1, late: float = 0.0, sleep: float = 0.0) -> Any:
-        """Let a second pass."""
-        for _ in range(100):
-            self.watch.lateness.record(int(late * 1e6))
+    def second(
+        self, cpu: float = 0.1, late: float = 0.0, sleep: float = 0.0, calls: int = 100
+    ) -> Any:
+        """Let a second pass, in which so many of 100 calls are late."""
+        for number in range(100):
+            self.watch.lateness.record(int(late * 1e6) if number < calls else 0)
         self.clock.advance(sleep)
         for _ in range(round((1 - sleep) * 10)):
             self.clock.advance(0.1)
@@ -61,8 +63,14 @@ def test_cpu_lag_and_lateness_make_a_second_unsound(bench: Bench) -> None:
 
 
 def test_lateness_is_judged_over_five_seconds(bench: Bench) -> None:
-    assert [bench.second(late=0.5).unsound] == [("late",)]
-    assert [bench.second().unsound for _ in range(5)] == [("late",)] * 4 + [()]
+    assert [bench.second(late=0.5, calls=2).unsound for _ in range(5)] == [("late",)] * 5
+    assert [bench.second(late=0.01).unsound for _ in range(5)] == [()] * 5
+    assert [bench.second(late=0.5, calls=2).unsound for _ in range(3)] == [(), (), ("late",)]
+
+
+def test_a_hiccup_spoils_the_second_in_which_it_was(bench: Bench) -> None:
+    assert bench.second(late=0.5, calls=30).unsound == ("late",)
+    assert [bench.second().unsound for _ in range(3)] == [()] * 3
 
 
 def test_a_large_deadline_allows_more_lateness() -> None:
