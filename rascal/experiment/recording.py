@@ -47,6 +47,8 @@ class Kept:
     deadlines: dict[str, float] = attrs.Factory(dict)
     timeout: float = 30.0
     work: dict[str, dict[int, int]] = attrs.Factory(dict)
+    strikes: dict[str, list[dict[str, Any]]] = attrs.Factory(dict)
+    """By fault (PROXY/NAME), the first exchanges that it struck."""
     troubles: list[str] = attrs.Factory(list)
     looks: int = 1
     probed: list[float] = attrs.Factory(list)
@@ -71,6 +73,7 @@ class Kept:
                 name: {str(at): count for at, count in sorted(seconds.items())}
                 for name, seconds in sorted(self.work.items())
             },
+            "strikes": dict(sorted(self.strikes.items())),
             "troubles": self.troubles,
             "looks": self.looks,
             "probed": self.probed,

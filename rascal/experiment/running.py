@@ -256,6 +256,8 @@ class _Running:
             self.kept.clocks[name] = (watch.clock.offset, watch.clock.error)
             for proxy, seconds in watch.forwarded.items():
                 self.kept.work[proxy] = dict(seconds)
+            for (proxy, fault), strikes in watch.strikes.items():
+                self.kept.strikes[f"{proxy}/{fault}"] = strikes
         verdict = record = None
         text = f"The experiment was ended before it could be judged: {self.why}."
         objectives: tuple[ObjectiveResult, ...] = ()

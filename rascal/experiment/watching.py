@@ -15,6 +15,10 @@ BACK = 0.5
 PATIENCE = 5.0
 """Seconds without a node before it counts as lost."""
 
+STRIKES = 20
+"""Exchanges of each fault that are kept to be looked at."""
+SHOWN = ("kind", "command", "connection", "n", "match")
+
 Heard = Callable[[str, str, str, str, float | None], None]
 """node, proxy, fault, change, second of the run."""
 
@@ -72,6 +76,8 @@ class Watch:
         self.clock = clock
         self.forwarded: dict[str, dict[int, int]] = {}
         """Bytes to the upstream by proxy and second of the run, as counted so far."""
+        self.strikes: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        """By proxy and fault, the first exchanges that were struck: second, command, …"""
         self._heard = heard
         self._lost = lost
         self._last: dict[str, int] = {}
@@ -83,7 +89,7 @@ class Watch:
         last, gone = "", None
         while True:
             try:
-                events = self.client.events(("faults", "counters", "lever"), after=last)
+                events = self.client.events(("faults", "fired", "counters", "lever"), after=last)
                 async with aclosing(events):
                     async for event in events:
                         gone = None
@@ -100,10 +106,19 @@ class Watch:
         if kind == "faults":
             at = self.clock.second(data["at"]) if "at" in data else None
             self._heard(self.node, data["proxy"], data["name"], data["change"], at)
+        elif kind == "fired":
+            self._struck(data)
         elif kind == "counters":
             self._count(data)
         elif kind == "lever" and data["on"]:
             self._lost(self.node, f"the panic lever was pulled by {data['by'] or 'somebody'}")
+
+    def _struck(self, data: Any) -> None:
+        known = self.strikes.setdefault((data["proxy"], data["fault"]), [])
+        second = self.clock.second(data["at"])
+        for strike in data["strikes"][: STRIKES - len(known)]:
+            shown = {name: strike[name] for name in SHOWN if name in strike}
+            known.append({"second": None if second is None else round(second, 3), **shown})
 
     def _count(self, data: Any) -> None:
         second = self.clock.second(data["at"])
