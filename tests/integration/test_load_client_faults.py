@@ -375,7 +375,17 @@ async def test_our_own_limits_are_named(monkeypatch: pytest.MonkeyPatch) -> None
 STOCK = [
     case
     for case in CASES
-    if case[0] in ("closes", "resets", "closes in the body", "silence", "a broken head")
+    if case[0]
+    in (
+        "closes",
+        "resets",
+        "closes in the body",
+        "silence",
+        "a trickling body",
+        "endless body",
+        "endless chunks",
+        "a broken head",
+    )
 ]
 
 
@@ -383,7 +393,9 @@ STOCK = [
 @pytest_twisted.ensureDeferred
 async def test_stock_treq_fails_with_the_same_outcomes(case: tuple[str, Any, str, str]) -> None:
     async with bad(case[1]) as server, desk(server.url, timeout=0.3) as at:
+        at.client.body_limit = 1_000_000
         await fails(at, case[2], method="POST", data=io.BytesIO(b"x"))
+        assert at.last.replies == 0
         assert at.last.lane == "treq"
         await until(lambda: not server.connections)
 
@@ -394,7 +406,7 @@ async def test_a_stream_that_nobody_reads_is_a_time_out() -> None:
         response = await at.session.get("/", unbuffered=True)
         assert not response.call.recorded
         await until(lambda: response.call.recorded)
-        assert (at.last.outcome, at.last.lane) == ("timeout", "treq")
+        assert (at.last.outcome, at.last.lane, at.last.replies) == ("timeout", "treq", 0)
         await until(lambda: not server.connections)
 
 

@@ -55,7 +55,7 @@ def fall_back(
         session,
         template.method,
         url,
-        **{**arguments, "headers": headers},
+        **{**arguments, "headers": headers, "unbuffered": True},
         reactor=session.client.reactor,
     )
     return Fallback(session, template, seconds, name, sent, arguments["unbuffered"]).deferred
@@ -88,6 +88,7 @@ class Fallback:
         self.table[self] = None
         self.stream: StreamedResponse | None = None
         self.deferred: Deferred[Response] = Deferred(self._cancelled)
+        self._kept: _Keeping | None = None
         self._waiting: Deferred[Any] | None = sent
         sent.addCallback(self._head, unbuffered).addErrback(self._failed)
 
@@ -103,15 +104,15 @@ class Fallback:
             self.stream = stream
             self.deferred.callback(stream)
             return None
-        self._waiting = reading = response.content()
-        return reading.addCallback(self._body, response, head)
+        self._waiting = None
+        self._kept = _Keeping(self, response, head)
+        response.deliverBody(self._kept)
+        return None
 
-    def _body(self, body: bytes, response: Any, head: Head) -> None:
-        if self.over:
-            return
+    def kept(self, body: bytes, response: Any, head: Head) -> None:
+        """The body of a reply that is buffered."""
         done = Response(self.session, self, head, body, NO_TIMES)  # type: ignore[arg-type]
         self._fill(done, response, head)
-        self.call.received += len(body)
         self.end(done)
 
     def _fill(self, response: Response, stock: Any, head: Head) -> None:
@@ -149,7 +150,7 @@ class Fallback:
         if not self.deferred.called:
             self.deferred.callback(response)
         self.session.finish(self.call)
-        self.session.sample(self, None)
+        self.session.sample(self, response)
 
     def fail(self, error: RequestFailed) -> None:
         """There is no usable reply."""
@@ -157,14 +158,21 @@ class Fallback:
             return
         self._over()
         self.call.outcome, self.call.detail = error.outcome, error.detail
-        waiting, self._waiting = self._waiting, None
+        if self.stream is not None:
+            self.call.replies -= 1  # counted with its head
         if not self.deferred.called:
             self.deferred.errback(Failure(error))
         self.session.finish(self.call)
         self.session.sample(self, None)
+        self._abort()
+
+    def _abort(self) -> None:
         if self.stream is not None:
             self.stream.abort()
-        elif waiting is not None:
+        elif self._kept is not None:
+            self._kept.abort()
+        elif self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
             waiting.cancel()
 
     def _over(self) -> None:
@@ -191,8 +199,7 @@ class Fallback:
         self.call.outcome, self.call.detail = "timeout", "given up"
         deferred.errback(Failure(CancelledError()))
         self.session.finish(self.call)
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self._abort()
 
 
 class StreamedResponse(Response):
@@ -261,6 +268,46 @@ class _Watching(Protocol):
     def connectionLost(self, reason: Any = None) -> None:
         self._protocol.connectionLost(reason)
         self._response.finished(reason)
+
+
+class _Keeping(Protocol):
+    """Keeps the body, within the client's bound."""
+
+    def __init__(self, fallback: Fallback, response: Any, head: Head) -> None:
+        self._fallback = fallback
+        self._response = response
+        self._head = head
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        fallback = self._fallback
+        if fallback.over:
+            return
+        fallback.call.received += len(data)
+        client = fallback.session.client
+        if client.discard:
+            return
+        self._size += len(data)
+        if self._size > client.body_limit:
+            self._pieces.clear()
+            detail = f"the body is longer than {client.body_limit} bytes"
+            fallback.fail(RequestFailed("malformed", detail))
+            return
+        self._pieces.append(data)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        if self._fallback.over:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self._fallback.kept(b"".join(self._pieces), self._response, self._head)
+        else:
+            self._fallback.fail(stock_failure(reason.value))
+
+    def abort(self) -> None:
+        """Stop it."""
+        if self.transport is not None:
+            _abort(self.transport)
 
 
 class _Aborting(Protocol):
