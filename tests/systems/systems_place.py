@@ -1,0 +1,148 @@
+"""One known system from its servers to its verdict: what it needs, a proxy, the shop, the judge.
+
+Everything runs in processes of its own on free ports. The experiment files name the usual ports,
+so that they can be read and tried by hand; here these are replaced by the free ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+
+from rascal.demo import servers
+from rascal.demo.children import Children, free_port, listening
+from rascal.demo.node import start_node
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+LONGEST = 400.0
+"""Seconds for one experiment, with its probe."""
+FIRST = ("nice", "-n", "-10") if os.geteuid() == 0 else ()
+"""Where it is allowed these processes go before others: what they do is measured."""
+USUAL = {"shop": 8080, "control": 8474, "db": 3306}
+"""The ports in the files."""
+
+
+@attrs.frozen(kw_only=True)
+class Known:
+    """A system of this folder. Its experiment file is NAME.yml."""
+
+    name: str
+    wanted: str
+    service: str
+    """What shops.py calls it."""
+    needs: str
+    """Its dependency, also the name of the proxy: cache, db or payment."""
+    minutes: float = 1.5
+    """About how long it takes; long ones go first."""
+
+    @property
+    def file(self) -> Path:
+        """Its experiment."""
+        return HERE / f"{self.name}.yml"
+
+
+def _known(name: str, wanted: str, needs: str, service: str = "", minutes: float = 1.5) -> Known:
+    return Known(name=name, wanted=wanted, needs=needs, service=service or name, minutes=minutes)
+
+
+KNOWN = {
+    one.name: one
+    for one in (
+        _known("metastable", "metastable", "cache", minutes=2.5),
+        _known("overloaded", "overloaded", "cache", minutes=2.5),
+        _known("broken", "broken", "cache", minutes=3.5),
+        _known("cascading", "cascading", "payment"),
+        _known("degraded", "degraded", "payment"),
+        _known("graceful", "graceful", "payment"),
+        _known("slow", "graceful", "db"),
+        _known("corrupt", "corrupt", "db"),
+        _known("resilient", "resilient", "cache"),
+        _known("never", "invalid", "cache", "resilient"),
+        _known("starved", "invalid", "cache", "resilient"),
+        _known("failing", "invalid", "cache"),
+        _known("full", "invalid", "cache"),
+    )
+}
+
+SERVERS: dict[str, Callable[[Children], servers.Server]] = {
+    "cache": servers.redis,
+    "db": servers.mysql,
+    "payment": servers.http,
+}
+
+
+@attrs.frozen(kw_only=True)
+class Judged:
+    """What became of one experiment."""
+
+    system: str
+    wanted: str
+    found: str
+    """The verdict's word, or what kind of stuck it is; "" if there was none."""
+    between: tuple[str, ...]
+    status: int
+    sentence: str
+    seconds: float
+
+    @property
+    def right(self) -> bool:
+        """The named verdict is the wanted one."""
+        return self.found == self.wanted
+
+
+def judged(known: Known, folder: Path, seed: int = 1) -> Judged:
+    """Run its experiment in this folder, which keeps logs and results."""
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with Children(folder) as children:
+        server = SERVERS[known.needs](children)
+        upstreams = {known.needs: (server.protocol, server.address)}
+        node = start_node(children, upstreams, seed=seed, prefix=FIRST)
+        shop = free_port()
+        place = f"{known.needs}={node.addresses[known.needs][1]}"
+        words = [*FIRST, sys.executable, HERE / "shops.py", known.service, str(shop), place]
+        children.start("shop", words, ready=listening(("127.0.0.1", shop)))
+        ports = {"shop": shop, "control": int(node.url.rpartition(":")[2]), "db": server.address[1]}
+        file = written(known.file, folder, ports)
+        words = [*FIRST, sys.executable, HERE / "run_file.py", file, str(seed)]
+        child = children.start("experiment", words)
+        child.wait_ready(lambda: child.process.poll() is not None, seconds=LONGEST)
+        found = json.loads((folder / "verdict.json").read_text("utf-8"))
+    return Judged(
+        system=known.name,
+        wanted=known.wanted,
+        found=found["name"],
+        between=tuple(found["between"]),
+        status=child.process.returncode,
+        sentence=found["sentence"],
+        seconds=time.monotonic() - began,
+    )
+
+
+def written(file: Path, folder: Path, ports: dict[str, int]) -> Path:
+    """The experiment with these ports, and its scenarios beside it."""
+    text = file.read_text("utf-8")
+    for name, usual in USUAL.items():
+        text = re.sub(rf"127\.0\.0\.1:{usual}\b", f"127.0.0.1:{ports[name]}", text)
+    if "nodes:" not in text:
+        text += f"nodes: {{main: 'http://127.0.0.1:{ports['control']}'}}\n"
+    copy = folder / file.name
+    copy.write_text(text, "utf-8")
+    shutil.copy(HERE / "customers.py", folder)
+    return copy
+
+
+def missing(known: Known) -> str:
+    """Why it cannot be run here; "" if it can."""
+    if known.needs == "db" and not (servers.find("mariadbd") or servers.find("mysqld")):
+        return "no MySQL or MariaDB"
+    return ""
