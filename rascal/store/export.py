@@ -19,6 +19,7 @@ import attrs
 from rascal.histogram import Histogram, bounds
 from rascal.load.measuring import SHOWN, histogram_data, meters_data, row_data
 from rascal.load.types import OUTCOMES, SERVED, Meters, Row, Sample
+from rascal.store.held import Held
 from rascal.store.masking import masked
 from rascal.store.reading import Reader
 from rascal.store.values import Run
@@ -70,7 +71,7 @@ def row_json(row: Row) -> dict[str, Any]:
     return found
 
 
-def export_json(reader: Reader, run: str) -> Iterator[str]:
+def export_json(reader: Reader | Held, run: str) -> Iterator[str]:
     """The whole run, piece by piece (a long one does not fit well into memory)."""
     found = reader.run(run)
     yield f'{{"schema":{json.dumps(SCHEMA)},\n"run":{_line(run_json(found))},\n"files":'
@@ -108,7 +109,7 @@ def _line(value: Any) -> str:
 # ---- CSV
 
 
-def csv_tables(reader: Reader, run: str) -> dict[str, Iterable[str]]:
+def csv_tables(reader: Reader | Held, run: str) -> dict[str, Iterable[str]]:
     """The tables of a run, each as its lines: seconds, totals, agents, events, samples."""
     number = reader.run(run).id
     return {
@@ -159,20 +160,20 @@ def _time_cells(histogram: Histogram) -> list[Any]:
     return [found.get(name, "") for name in _TIMES]
 
 
-def _seconds(reader: Reader, run: str) -> Iterator[tuple[Any, ...]]:
+def _seconds(reader: Reader | Held, run: str) -> Iterator[tuple[Any, ...]]:
     for kind in KINDS:
         for name in reader.flows(run, kind):
             for second, row in reader.series(run, kind, name).items():
                 yield kind, name, second, *_row_cells(row)
 
 
-def _totals(reader: Reader, run: str) -> Iterator[tuple[Any, ...]]:
+def _totals(reader: Reader | Held, run: str) -> Iterator[tuple[Any, ...]]:
     for kind in KINDS:
         for name in reader.flows(run, kind):
             yield kind, name, *_row_cells(reader.total(run, kind, name))
 
 
-def _agents(reader: Reader, run: str) -> Iterator[tuple[Any, ...]]:
+def _agents(reader: Reader | Held, run: str) -> Iterator[tuple[Any, ...]]:
     for agent, seconds in reader.meters(run).items():
         for second, one in seconds.items():
             cells = (getattr(one, name) for name in _METERS)

@@ -69,6 +69,10 @@ class Held:
         """In the order of time."""
         return sorted(self._results.samples, key=lambda one: one.second)
 
+    def results(self, run: str) -> Results:
+        """All of it, merged."""
+        return self._results
+
     def data(self, run: str) -> dict[str, Any]:
         """Only experiments keep more."""
         return {}

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from rascal.cli.load.flags import json_apart
 from rascal.cli.load.run import Order
 from rascal.cli.output import as_json, leave, say
 from rascal.errors import ConfigError
@@ -33,7 +34,7 @@ def detach(order: Order, given: Mapping[str, Any]) -> None:
     log = _log_file(given["store"])
     reader, writer = os.pipe()
     words = ["load", "run", *args, "--started-fd", str(writer)]
-    words = [one for one in words if one not in ("--json", "--quiet")]
+    words = [one for one in json_apart(words) if one not in ("--json=-", "--quiet")]
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-c", START, *words],

@@ -12,9 +12,16 @@ from typing import Any
 
 import click
 
+from rascal.cli.outputs import FLAGS as OUTPUTS
 from rascal.errors import ConfigError, did_you_mean, listed
 
 Decorated = Callable[..., Any]
+SUMMARY = "-"
+"""The value of --json without a file."""
+FILES = {
+    **OUTPUTS,
+    "json": ("[FILE]", "The summary at the end and nothing else; FILE.json: all of it, into it."),
+}
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Load": {
@@ -61,6 +68,11 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "label": ("LABEL", "For lists."),
         "store": ("FILE", "Where runs are kept; RASCAL_STORE, or the user's data folder."),
     },
+    "Write at the end, and tell others meanwhile": {
+        **FILES,
+        "prometheus": ("HOST:PORT", "Serve the run's numbers at /metrics while it goes on."),
+        "otlp": ("URL", "Send them each second to an OpenTelemetry collector (OTLP, JSON)."),
+    },
 }
 """Flags that take a value: their placeholder and their help."""
 
@@ -87,7 +99,6 @@ SWITCHES: dict[str, dict[str, str]] = {
         "check-agents": "Each agent sends one request and says how it went; no load.",
         "detach": "Run in the background and print the id; see rascal load attach.",
         "quiet": "Nothing until the end.",
-        "json": "For programs: the summary at the end, nothing else.",
     },
 }
 
@@ -119,12 +130,11 @@ def load_flags(function: Decorated) -> Decorated:
     for table in reversed(SECTIONS.values()):
         for flag, (metavar, text) in reversed(table.items()):
             text += " Repeatable." if flag in (*REPEATED, "tag") else ""
+            more: dict[str, Any] = {"multiple": flag in (*REPEATED, "tag")}
+            if flag == "json":
+                more = {"is_flag": False, "flag_value": SUMMARY}
             function = click.option(
-                f"--{flag}",
-                variable(flag),
-                metavar=metavar,
-                help=text,
-                multiple=flag in (*REPEATED, "tag"),
+                f"--{flag}", variable(flag), metavar=metavar, help=text, **more
             )(function)
     return function
 
@@ -190,3 +200,23 @@ def check_options(given: Mapping[str, Any], known: Collection[str], file: str) -
         raise ConfigError(
             f"there is no flag {flag}{there}." + near, option=name, code="unknown-name"
         )
+
+
+def json_apart(words: Sequence[str]) -> list[str]:
+    """The words, with --json joined to the file behind it, if it is one, and to `-` if not.
+
+    A scenario file, a scenario or another flag may stand behind it; so a word is taken for a file
+    to be written if it ends in .json, or is a path that does not end like a scenario file.
+    """
+    found: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--json":
+            behind = rest[0] if rest else ""
+            path = "/" in behind and not behind.startswith("-")
+            path = path and not behind.endswith((".py", ".yml", ".yaml"))
+            is_file = behind.endswith(".json") or path
+            word = f"--json={rest.pop(0) if is_file or behind == SUMMARY else SUMMARY}"
+        found.append(word)
+    return found

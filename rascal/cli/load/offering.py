@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rascal.cli.load.ending import Ended, lines_of
 from rascal.cli.load.going import Interrupts, go, refusing
+from rascal.cli.load.leaving import leave_files
 from rascal.cli.load.reaching import agents_for, link_for
 from rascal.cli.load.run import Order, flag_of, title_of
 from rascal.cli.load.showing import Watching, Writer, shown_for
@@ -44,9 +45,11 @@ def offer(order: Order, given: Mapping[str, Any], started_fd: int | None) -> Non
 
         with agents_for(plan, given) as place:
             finished = _run(order, given, place, store, Writer(shown), (began, started))
+        report(plan, finished, kept=store is not None, json_=given["json_"])
+        status = leave_files(given["outputs"], finished, order, store=store, about=about(plan))
         if store is not None:
             store.close()
-    leave(report(plan, finished, kept=store is not None, json_=given["json_"]))
+    leave(status)
 
 
 def _run(

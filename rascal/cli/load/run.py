@@ -16,11 +16,13 @@ from rascal.cli.load.flags import (
     SECTIONS,
     SWITCHES,
     check_options,
+    json_apart,
     load_flags,
     split,
     values_of,
     variable,
 )
+from rascal.cli.load.leaving import with_outputs
 from rascal.cli.load.reaching import count_of, own_token
 from rascal.cli.output import say
 from rascal.errors import ConfigError, ConfigErrors
@@ -42,7 +44,7 @@ class RunCommand(click.Command):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         context.meta["rascal.load.args"] = list(args)
-        return super().parse_args(context, args)
+        return super().parse_args(context, json_apart(args))
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         known = {one.name: one for one in self.params}
@@ -129,6 +131,7 @@ def run(words: tuple[str, ...], started_fd: int | None, **given: Any) -> None:
     from rascal.cli.load.going import choose_reactor, refusing
 
     with refusing(flag_of):
+        given = with_outputs(given)
         order = read_order(words, given)
         if given["detach"]:
             from rascal.cli.load.detach import detach

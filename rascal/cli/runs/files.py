@@ -3,111 +3,63 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import click
 
 from rascal.cli.output import as_json, grid, number, say
+from rascal.cli.outputs import FLAGS, Outputs
 from rascal.cli.runs.common import reading, run_names, tending
 from rascal.store import Store, StoreError
 from rascal.store.archive import export_archive, import_archive
-from rascal.store.export import csv_tables, export_json, run_json
+from rascal.store.export import run_json
+
+
+def _file_flags(function: Callable[..., Any]) -> Callable[..., Any]:
+    for name, (metavar, text) in reversed(FLAGS.items()):
+        function = click.option(f"--{name}", metavar=metavar, help=text)(function)
+    return function
 
 
 @click.command()
 @click.argument("run", shell_complete=run_names)
 @click.argument("archive", required=False, type=click.Path(dir_okay=False))
-@click.option("--json", "to_json", metavar="FILE", help="All of it as JSON; - is the terminal.")
-@click.option("--csv", "to_csv", metavar="FILE", help="Each second of each flow; see below.")
-@click.option("--hdr", "to_hdr", metavar="FILE", help="As an HdrHistogram log.")
+@_file_flags
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
-def export(
-    run: str,
-    archive: str | None,
-    to_json: str | None,
-    to_csv: str | None,
-    to_hdr: str | None,
-    force: bool,
-) -> None:
-    """Write RUN into files for other programs, or all of it into ARCHIVE for another machine.
+def export(run: str, archive: str | None, force: bool, **paths: str | None) -> None:
+    """Write RUN into files for people and other programs, or into ARCHIVE for another machine.
 
     An archive holds the run as it is, with its scenario files and with what stands in the plan
-    (headers and passwords too); JSON and CSV have what looks like a secret masked. `rascal runs
+    (headers and passwords too); in all else what looks like a secret is masked. `rascal runs
     import ARCHIVE` reads it. --csv into a folder writes seconds.csv, totals.csv, agents.csv,
-    events.csv and samples.csv there.
+    events.csv and samples.csv there. A file that is - is the terminal.
     """
-    _export(run=run, archive=archive, files=(to_json, to_csv, to_hdr), force=force)
+    outputs = Outputs(paths={name: path for name, path in paths.items() if path}, force=force)
+    _export(run, archive, outputs)
 
 
-def _export(
-    run: str, archive: str | None, files: tuple[str | None, str | None, str | None], force: bool
-) -> None:
+def _export(run: str, archive: str | None, outputs: Outputs) -> None:
     from rascal.cli.output import cannot
 
     with cannot(), Store(readonly=True) as store:
         number = store.run(run).id
-        to_json, to_csv, to_hdr = files
-        if not archive and not any(files):
-            raise StoreError("into what? name an archive, or --json FILE, --csv FILE, --hdr FILE")
-        if to_json:
-            _write(to_json, export_json(store, number), force)
-        if to_csv:
-            _csv(store, number, to_csv, force)
-        if to_hdr:
-            _hdr(store, number, to_hdr, force)
+        if not archive and not outputs:
+            flags = ", ".join(f"--{name} {value}" for name, (value, _) in FLAGS.items())
+            raise StoreError(f"into what? name an archive, or {flags}")
+        outputs.check()
+        written, problems = outputs.write(store, number)
+        for path in written:
+            if path != "-":
+                say(f"wrote {path}", err=True)
+        if problems:
+            raise StoreError("; ".join(problems))
         if archive:
-            if force and os.path.isfile(archive):
+            if outputs.force and os.path.isfile(archive):
                 os.remove(archive)
             export_archive(store.database, number, archive)
             say(f"run {number} is in {archive}", err=True)
-
-
-def _csv(store: Store, run: str, target: str, force: bool) -> None:
-    tables = csv_tables(store, run)
-    if target.endswith("/") or os.path.isdir(target):
-        os.makedirs(target, exist_ok=True)
-        for name, lines in tables.items():
-            _write(os.path.join(target, f"{name}.csv"), lines, force)
-    else:
-        _write(target, tables["seconds"], force)
-
-
-def _hdr(store: Store, run: str, target: str, force: bool) -> None:
-    from rascal.load.hdrlog import log_lines
-
-    started = store.run(run).started or 0.0
-    _write(target, (f"{line}\n" for line in log_lines(store.results(run), started)), force)
-
-
-def _write(path: str, pieces: Iterable[str], force: bool) -> None:
-    with opened(path, force) as file:
-        for piece in pieces:
-            file.write(piece)
-    if path != "-":
-        say(f"wrote {path}", err=True)
-
-
-@contextmanager
-def opened(path: str, force: bool) -> Iterator[IO[str]]:
-    """A file to write text into: whole or not at all; - is standard output."""
-    if path == "-":
-        yield sys.stdout
-        return
-    if os.path.exists(path) and not force:
-        raise StoreError(f"{path}: is there already; name another file, or say --force")
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        with open(part, "w", encoding="utf-8") as file:
-            yield file
-        os.replace(part, path)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        Path(part).unlink(missing_ok=True)
 
 
 @click.command("import")
