@@ -53,6 +53,21 @@ class Session(HTTPClient):
         retrying: while `user.retry` runs, the list that calls go to instead of being recorded.
     """
 
+    __slots__ = (
+        "_jar",
+        "_other",
+        "_own_headers",
+        "_pools",
+        "_socket",
+        "base",
+        "client",
+        "due",
+        "first",
+        "recorder",
+        "retrying",
+        "urls",
+    )
+
     def __init__(
         self, client: Client, recorder: Any, base: str = "", *, agent: IAgent | None = None
     ) -> None:
