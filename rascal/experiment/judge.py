@@ -378,7 +378,8 @@ class _Case:
 
     def _level(self, failed: Sequence[tuple[FlowCounts, str]]) -> float | None:
         """The highest share of the load, on the way back, at which all were still clear."""
-        begin = math.floor(self.record.phases["down"][1])
+        # Between the two the order to come back takes a moment; the ramp ends where "back" begins.
+        begin = math.floor(self.record.phases["back"][0]) - len(self.record.probed)
         found = None
         for at, share in enumerate(self.record.probed):
             second = begin + at

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
 import pytest
-from simulated import SYSTEMS, World
+from simulated import DOWN, END, SYSTEMS, World
 
 from rascal.experiment.judge import Verdict, judge
 from rascal.experiment.record import Record
@@ -31,3 +32,13 @@ def test_a_known_system_gets_its_word(name: str) -> None:
 def test_the_same_record_gives_the_same_verdict() -> None:
     make, _ = SYSTEMS["breaker"]
     assert verdict_of(make, 3) == verdict_of(make, 3)
+
+
+def test_the_level_that_still_worked_is_read_from_the_ramp_itself() -> None:
+    make, _ = SYSTEMS["two thirds of capacity gone"]
+    record = make(World(RATE, 3, probe=True))
+    record = attrs.evolve(record, probed=tuple(0.1 + 0.09 * step for step in range(10)))
+    found = judge(record).clear_until
+    assert found is not None and 0.1 < found < 0.9
+    earlier = {**record.phases, "down": (END, END + DOWN - 3)}
+    assert judge(attrs.evolve(record, phases=earlier)).clear_until == found
