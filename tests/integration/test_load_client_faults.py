@@ -382,6 +382,8 @@ STOCK = [
         "closes in the body",
         "silence",
         "a trickling body",
+        "endless head",
+        "endless 1xx",
         "endless body",
         "endless chunks",
         "a broken head",

@@ -25,6 +25,7 @@ from twisted.internet.ssl import (
     platformTrust,
     trustRootFromCertificates,
 )
+from twisted.python.failure import Failure
 from twisted.web._newclient import ParseError
 from twisted.web.client import (
     Agent,
@@ -35,9 +36,11 @@ from twisted.web.client import (
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
+from rascal.errors import LimitError
 from rascal.load.http.errors import RequestFailed, failure_of
 from rascal.load.http.names import is_literal
 from rascal.load.http.urls import Origin
+from rascal.load.http.wire import HEAD_LIMIT
 
 if TYPE_CHECKING:
     from rascal.load.http.client import Client
@@ -105,6 +108,7 @@ class _Endpoint:
                 problem = error
             else:
                 client.opened += 1
+                _bound_heads(protocol)
                 return protocol
         raise problem
 
@@ -152,8 +156,28 @@ class _Endpoint:
         )
 
 
+_HEADS = 2 * HEAD_LIMIT
+"""A read may hold a head and much of a body."""
 SSL_ASN1 = 2
 """OpenSSL.crypto.FILETYPE_ASN1."""
+
+
+def _bound_heads(protocol: Any) -> None:
+    """Twisted bounds the lines of a head, not their number."""
+    take = protocol.dataReceived
+    taken = 0
+
+    def bounded(data: bytes) -> None:
+        nonlocal taken
+        parser = getattr(protocol, "_parser", None)
+        in_head = parser is not None and parser.state in ("STATUS", "HEADER")
+        taken = taken + len(data) if in_head else 0
+        if taken > _HEADS:
+            protocol._giveUp(Failure(LimitError("the head of the reply is longer than 64KiB")))
+        else:
+            take(data)
+
+    protocol.dataReceived = bounded
 
 
 @implementer(IOpenSSLClientConnectionCreator)
