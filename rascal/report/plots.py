@@ -10,6 +10,7 @@ print.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, Literal
@@ -19,7 +20,7 @@ import attrs
 from rascal.report.scales import Scale, linear, logarithmic, spaced, time_ticks
 from rascal.report.words import clock_text, number
 
-Style = Literal["line", "thin", "dashed", "area"]
+Style = Literal["line", "thin", "dashed", "wash", "area"]
 Tone = Literal["plain", "warn", "fault"]
 Value = float | None
 
@@ -119,7 +120,7 @@ class Plot:
     text: Callable[[float], str] = number
     """A value in words, for the readings."""
     tick: Callable[[float], str] | None = None
-    """A value in words, for the axis; None is the same."""
+    """A value in words, for the axis; None is the same without needless digits."""
     note: str = ""
     log: bool = False
     stacked: bool = False
@@ -202,7 +203,7 @@ def draw(plot: Plot) -> Drawing:
         for line, path in zip(plot.lines, _paths(plot, layers, scale), strict=True)
     ]
     ticks = spaced(scale.ticks, scale, 0.12)
-    shown = plot.tick or plot.text
+    shown = plot.tick or (lambda value: _plain(plot.text(value)))
     return Drawing(
         title=plot.title,
         note=plot.note,
@@ -256,7 +257,7 @@ def _paths(plot: Plot, layers: Sequence[Sequence[Value]], scale: Scale) -> Itera
         places = [None if one is None else (1 - scale.place(one)) * plot.height for one in values]
         if plot.stacked:
             yield _steps(places, plot)
-        elif line.style == "area":
+        elif line.style in ("wash", "area"):
             yield _area(places, plot)
         else:
             yield _curve(places, plot)
@@ -360,6 +361,12 @@ def _label(plot: Plot) -> str:
         if there:
             parts.append(f"{line.name} up to {plot.text(max(there))}")
     return f"{plot.title}: {', '.join(parts) or 'nothing was measured'}."
+
+
+def _plain(text: str) -> str:
+    """`1ms` for `1.0ms`, `0` for `0us`."""
+    text = re.sub(r"(?<=\d)\.0+(?=\D|$)", "", text)
+    return "0" if re.fullmatch(r"0\D*", text) else text
 
 
 def _percent(share: float) -> str:

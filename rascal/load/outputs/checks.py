@@ -55,7 +55,7 @@ def _offered(it: Gathered) -> Check:
         name=name,
         good=share >= OFFERED,
         text=f"{number(done)} of {number(offered.get('expected') or done)} arrivals that the "
-        f"profile asks for ({share_text(min(share, 1.0))}; {OFFERED:.0%} are needed)",
+        f"profile asks for ({share_text(min(share, 1.0))}; {OFFERED * 100:g} % are needed)",
     )
 
 
@@ -67,7 +67,7 @@ def _kept_up(it: Gathered) -> Check:
         words = ", ".join(f"{word} {times}" for word, times in unsound.get("reasons", {}).items())
         text = (
             f"the client could not keep up in {many(len(seconds), 'second')} "
-            f"({share_text(share)}; {UNSOUND:.0%} are allowed): {words}"
+            f"({share_text(share)}; {UNSOUND * 100:g} % are allowed): {words}"
         )
     return Check(name="the client was not the bottleneck", good=share <= UNSOUND, text=text)
 
@@ -117,8 +117,7 @@ def where_text(state: Mapping[str, Any], seconds: float) -> str:
     """When it was not kept: `in 3 of 51 windows: 0:12 to 0:21 (512ms)`; else over which time."""
     of, failed = state.get("of") or 1, state.get("failed") or 0
     if of <= 1 or state.get("kept"):
-        # Of the worst window, or of the whole run.
-        return f"over {value_text('duration', seconds)}" + (f", {of} windows" if of > 1 else "")
+        return f"the worst of {of} windows" if of > 1 else f"over {value_text('duration', seconds)}"
     windows: Sequence[Mapping[str, Any]] = state.get("windows") or ()
     named = [
         f"{stretch_text(one['first'], one['last'])} "

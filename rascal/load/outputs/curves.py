@@ -88,6 +88,9 @@ def _per_second(it: Gathered, count: Callable[[Row], float]) -> Values:
     found: Values = []
     for at, row in enumerate(it.rows):
         lasted = min(it.step, it.seconds - at * it.step)
+        if lasted <= 0 and not row.planned:
+            found.append(None)
+            continue
         found.append(count(row) / (lasted if lasted > 0.2 else it.step))
     return found
 
@@ -98,10 +101,15 @@ def _rates(it: Gathered) -> Plot:
         for there in zip(*it.agents.values(), strict=True)
     ] or [None] * len(it.rows)
     lines = [
-        Line(name="offered", values=_per_second(it, lambda row: row.planned), colour="grey"),
+        Line(
+            name="offered",
+            values=_per_second(it, lambda row: row.planned),
+            colour="grey",
+            style="wash",
+        ),
+        Line(name="requests begun, by the clock", values=begun, colour="violet", style="thin"),
         Line(name="started", values=_per_second(it, lambda row: row.started), colour="orange"),
         Line(name="served", values=_per_second(it, _served), colour="blue"),
-        Line(name="requests begun, by the clock", values=begun, colour="violet", style="dashed"),
     ]
     return _plot(
         it,
@@ -146,11 +154,14 @@ def _latency(it: Gathered) -> Plot:
 
 
 def _limits(it: Gathered) -> list[Limit]:
-    """Of objectives for latencies."""
+    """Of objectives for the latency of all flows together, as it is drawn."""
     found = [
         Limit(value=one["limit"], text=str(one.get("text", "")))
         for one in it.summary.get("objectives", ())
-        if one.get("type") == "duration" and one.get("limit") and one.get("measure") != "lateness"
+        if one.get("type") == "duration"
+        and one.get("limit")
+        and one.get("measure") != "lateness"
+        and (not one.get("flow") or list(it.flows) == [one["flow"]])
     ]
     return found[:LIMITS]
 
@@ -205,8 +216,8 @@ def _in_flight(it: Gathered) -> Plot:
         it,
         "In flight",
         [
+            Line(name="iterations", values=summed("users"), colour="aqua"),
             Line(name="calls", values=summed("in_flight"), colour="blue"),
-            Line(name="iterations", values=summed("users"), colour="aqua", style="thin"),
         ],
         text=number,
         least_top=4,

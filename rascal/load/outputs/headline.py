@@ -143,7 +143,7 @@ def _through(it: Gathered) -> Iterator[str]:
         words = [f"{number(times)} {name}" for name, times in named[:CLASSES]]
         if len(named) > CLASSES:
             words.append(f"{number(sum(times for _, times in named[CLASSES:]))} others")
-        text += f" Not: {', '.join(words)}."
+        text += f" Failed: {', '.join(words)}."
     if it.all.reduced:
         text += f" {number(it.all.reduced)} got reduced service."
     yield text

@@ -170,14 +170,16 @@ def failing(it: Gathered) -> list[Message]:
 
 def _message(sample: Sample) -> Message:
     what = f"{sample.method} {sample.url}".strip()
-    more = [f"at {clock_text(sample.second)}", f"took {time_text(sample.took)}"]
+    more = [sample.detail] if sample.detail else []
+    more += [what] if what else []
+    more += [f"at {clock_text(sample.second)}", f"took {time_text(sample.took)}"]
     if sample.attempts > 1:
         more.append(f"{sample.attempts} attempts")
-    parts = [("Detail", sample.detail), ("Request", sample.request), ("Reply", sample.reply)]
+    parts = [("Request", sample.request), ("Reply", sample.reply)]
     return Message(
         title=sample.flow,
         label=sample.outcome,
-        more=", ".join([*([what] if what else []), *more]),
+        more=", ".join(more),
         parts=[(name, _shown(text)) for name, text in parts if text],
     )
 
