@@ -19,6 +19,7 @@ from twisted.internet.defer import TimeoutError as GaveUp
 from within import until
 
 from rascal.load.http.errors import RequestFailed
+from rascal.load.targets import TargetError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
@@ -206,6 +207,55 @@ async def test_many_time_outs_at_once() -> None:
         results = await asked(gatherResults(answers))
         assert {one.outcome for one in results} == {"timeout"}
         await until(lambda: not at.client.wheel.entries())
+
+
+@pytest_twisted.ensureDeferred
+async def test_addresses_of_a_name_are_tried_in_turn() -> None:
+    tried: list[str] = []
+
+    def allowed(host: str, address: str) -> None:
+        assert host == "shop.test"
+        tried.append(address)
+        if address == "127.0.0.3":
+            raise TargetError("not there")
+
+    async with bad(fine) as server:
+        port = server.url.rpartition(":")[2]
+        async with desk(f"http://shop.test:{port}", allowed, connections="none") as at:
+            names = at.client.names
+            names._known["shop.test"] = (1e12, ("127.0.0.3", "127.0.0.2", "127.0.0.1"))
+            for _ in range(2):
+                assert (await asked(at.session.get("/"))).body == b"ok"
+            assert tried == ["127.0.0.3", "127.0.0.2", "127.0.0.1", "127.0.0.1"]
+            assert b"Host: shop.test:" in server.requests[0]
+            names._known["shop.test"] = (1e12, ("127.0.0.2", "127.0.0.3"))
+            await fails(at, "refused", "not there")
+            names._known["shop.test"] = (1e12, ("127.0.0.3", "127.0.0.2"))
+            await fails(at, "refused", "connection refused")
+
+
+@pytest_twisted.ensureDeferred
+async def test_names_that_cannot_be_looked_up() -> None:
+    class Resolver:
+        waiting: list[Any] = []
+
+        @property
+        def nameResolver(self) -> Resolver:  # noqa: N802
+            return self
+
+        def resolveHostName(self, receiver: Any, name: str) -> None:
+            self.waiting.append(receiver)
+
+    async with desk("http://shop.test", connect_timeout=0.2) as at:
+        at.client.names._reactor = resolver = Resolver()
+        await fails(at, "timeout", "looking up 'shop.test'")
+        waiting = at.session.get("/").addErrback(lambda why: why.value)
+        other = at.session.get("/").addErrback(lambda why: why.value)
+        resolver.waiting[0].resolutionComplete()
+        for one in (waiting, other):
+            error = await asked(one)
+            assert (error.outcome, error.detail) == ("refused", "'shop.test' has no address")
+        assert len(resolver.waiting) == 1
 
 
 # -- kept connections ------------------------------------------------------------------------------
