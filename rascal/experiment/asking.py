@@ -88,17 +88,17 @@ def judged(check: Check, value: str, before: str | None) -> Asked:
         return Asked(holds=holds, value=value, text=text)
     wanted = check.value
     if check.test == "contains":
-        holds, word = wanted in value, f"contains '{wanted}'"
+        holds, wrong = wanted in value, f"{shown}, without '{wanted}'"
     elif check.test == "equals":
-        holds, word = _same(value, wanted), f"equals {wanted}"
+        holds, wrong = _same(value, wanted), f"{shown} instead of {wanted}"
     else:
         number = _number(value)
         if number is None:
             return Asked(holds=False, value=value, text=f"{shown} is not a number")
         limit = float(wanted)
         holds = number <= limit if check.test == "at_most" else number >= limit
-        word = f"is {check.test.replace('_', ' ')} {wanted}"
-    return Asked(holds=holds, value=value, text=f"{shown}{'' if holds else f', not what {word}'}")
+        wrong = f"{shown}, allowed is {check.test.replace('_', ' ')} {wanted}"
+    return Asked(holds=holds, value=value, text=shown if holds else wrong)
 
 
 def _same(value: str, wanted: str) -> bool:

@@ -1,6 +1,6 @@
 """What customers do in the small shops of this folder: half of them look around, half order.
 
-    rascal load run customers.py --target http://127.0.0.1:8080 --rate 60/s --for 30s
+rascal load run customers.py --target http://127.0.0.1:8080 --rate 60/s --for 30s
 """
 
 import time

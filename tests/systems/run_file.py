@@ -48,8 +48,8 @@ def main() -> None:
             "sentence": done.sentence,
             "why": done.why,
             "verdict": attrs.asdict(verdict) if verdict else None,
-            "record": {"faults": [attrs.asdict(one) for one in done.kept.faults],
-                       "phases": done.kept.phases, "invariants": [attrs.asdict(i) for i in done.kept.invariants]},
+            "phases": done.kept.phases,
+            "faults": [attrs.asdict(one) for one in done.kept.faults],
         }
         text = json.dumps(found, indent=1, default=list)
         file.with_name("verdict.json").write_text(text, "utf-8")
