@@ -32,7 +32,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "release": "Release the panic lever.",
     },
     "Load": {
-        "load": "Offer load to a target: run, init, attach, stop, change.",
+        "load": "Offer load to a target: run, init, import, attach, stop, change.",
         "agents": "List the agents that wait at a Redis.",
         "runs": "What has run and what came out: list, show, compare, export, delete.",
     },

@@ -235,7 +235,7 @@ def test_help_shows_what_the_file_offers(run: Run) -> None:
     assert run("run", "shop.py", "--help").exit_code == 0
 
 
-@pytest.mark.parametrize("command", ["init", "attach", "stop", "change", "agents"])
+@pytest.mark.parametrize("command", ["init", "import", "attach", "stop", "change", "agents"])
 def test_help_of_each_command(run: Run, command: str) -> None:
     done = run(command, "--help")
     assert done.exit_code == 0
@@ -261,7 +261,7 @@ def test_the_list_of_commands_imports_nothing_of_load() -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("load ", ["run", "init", "attach", "stop", "change", "agents"]),
+        ("load ", ["run", "init", "import", "attach", "stop", "change", "agents"]),
         ("load at", ["attach"]),
         ("load run shop.py ", ["browse", "buy"]),
         ("load run shop.py br", ["browse"]),

@@ -15,11 +15,18 @@ from rascal.errors import did_you_mean
 COMMANDS = {
     "run": "Run the scenarios of a file against a target.",
     "init": "Write a scenario to begin with.",
+    "import": "Make a scenario of a HAR file, an OpenAPI description or curl commands.",
     "attach": "The live view of a run that goes on.",
     "stop": "End a run that goes on.",
     "change": "Change the load of a run that goes on.",
     "agents": "List the agents that wait at a Redis.",
 }
+
+HOMES = {
+    "agents": ("rascal.cli.agents", "agents"),
+    "import": ("rascal.cli.load.importing", "import_"),
+}
+"""Of commands that do not stand in a module of their name."""
 
 STATUSES = (
     ("0", "as expected"),
@@ -41,8 +48,8 @@ class Lazy(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        home = "rascal.cli.agents" if name == "agents" else f"rascal.cli.load.{name}"
-        command: click.Command = getattr(import_module(home), name)
+        home, attribute = HOMES.get(name, (f"rascal.cli.load.{name}", name))
+        command: click.Command = getattr(import_module(home), attribute)
         return command
 
     def resolve_command(

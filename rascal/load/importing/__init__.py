@@ -20,9 +20,9 @@ from rascal.load.importing.curl import read_curl
 from rascal.load.importing.har import read_har
 from rascal.load.importing.openapi import read_openapi
 from rascal.load.importing.steps import Recorded, Recording, Step
-from rascal.load.importing.writing import scenario_text
+from rascal.load.importing.writing import scenario_text, secrets_of
 
-__all__ = ["FORMATS", "Recorded", "Recording", "Step", "read", "scenario_text"]
+__all__ = ["FORMATS", "Recorded", "Recording", "Step", "read", "scenario_text", "secrets_of"]
 
 FORMATS = ("har", "openapi", "curl")
 LARGEST = 256 * 1024 * 1024

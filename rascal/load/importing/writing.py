@@ -16,7 +16,7 @@ WIDTH = 96
 
 def scenario_text(recorded: Recorded, file: str = "imported.py") -> str:
     """The whole file; it is valid Python and runs as it is, once its options have values."""
-    secrets = _secrets(recorded)
+    secrets = secrets_of(recorded)
     target = recorded.target or "http://127.0.0.1:8080"
     head = [f"Made of {recorded.origin}. Read it through before it runs.", ""]
     head += [f"rascal load run {file} --target {target} --rate 10/s --for 60s"]
@@ -48,7 +48,7 @@ def _doc_safe(text: str) -> str:
     )
 
 
-def _secrets(recorded: Recorded) -> dict[str, str]:
+def secrets_of(recorded: Recorded) -> dict[str, str]:
     """Options for what does not belong into a file, by name."""
     found: dict[str, str] = {}
     for step in (step for one in recorded.recordings for step in one.steps):
