@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
@@ -41,8 +41,8 @@ class Known:
     """What shops.py calls it."""
     needs: str
     """Its dependency, also the name of the proxy: cache, db or payment."""
-    minutes: float = 1.5
-    """About how long it takes; long ones go first."""
+    because: str = ""
+    """What the sentence must say: invalid is right for one reason only."""
 
     @property
     def file(self) -> Path:
@@ -50,28 +50,32 @@ class Known:
         return HERE / f"{self.name}.yml"
 
 
-def _known(name: str, wanted: str, needs: str, service: str = "", minutes: float = 1.5) -> Known:
-    return Known(name=name, wanted=wanted, needs=needs, service=service or name, minutes=minutes)
-
-
-KNOWN = {
-    one.name: one
-    for one in (
-        _known("metastable", "metastable", "cache", minutes=2.5),
-        _known("overloaded", "overloaded", "cache", minutes=2.5),
-        _known("broken", "broken", "cache", minutes=3.5),
-        _known("cascading", "cascading", "payment"),
-        _known("degraded", "degraded", "payment"),
-        _known("graceful", "graceful", "payment"),
-        _known("slow", "graceful", "db"),
-        _known("corrupt", "corrupt", "db"),
-        _known("resilient", "resilient", "cache"),
-        _known("never", "invalid", "cache", "resilient"),
-        _known("starved", "invalid", "cache", "resilient"),
-        _known("failing", "invalid", "cache"),
-        _known("full", "invalid", "cache"),
+def _known(
+    name: str, wanted: str, needs: str, service: str = "", because: str = ""
+) -> tuple[str, Known]:
+    return name, Known(
+        name=name, wanted=wanted, needs=needs, service=service or name, because=because
     )
-}
+
+
+KNOWN: Mapping[str, Known] = dict(
+    (
+        # The longest first.
+        _known("broken", "broken", "cache", because="does not come back"),
+        _known("metastable", "metastable", "cache", because="order is stuck"),
+        _known("overloaded", "overloaded", "cache", because="order does not carry"),
+        _known("full", "invalid", "cache", because="order"),
+        _known("cascading", "cascading", "payment", because="browse does not use payment"),
+        _known("degraded", "degraded", "payment"),
+        _known("graceful", "graceful", "payment", because="quick and explicit"),
+        _known("slow", "graceful", "db", because="every call was served"),
+        _known("corrupt", "corrupt", "db", because="nobody is charged twice"),
+        _known("resilient", "resilient", "cache"),
+        _known("never", "invalid", "cache", "resilient", because="never fired"),
+        _known("starved", "invalid", "cache", "resilient", because="an agent was overloaded"),
+        _known("failing", "invalid", "cache", because="order succeeded in only"),
+    )
+)
 
 SERVERS: dict[str, Callable[[Children], servers.Server]] = {
     "cache": servers.redis,
@@ -92,11 +96,12 @@ class Judged:
     status: int
     sentence: str
     seconds: float
+    because: str = ""
 
     @property
     def right(self) -> bool:
-        """The named verdict is the wanted one."""
-        return self.found == self.wanted
+        """The named verdict is the wanted one, for the reason there is."""
+        return self.found == self.wanted and self.because in self.sentence
 
 
 def judged(known: Known, folder: Path, seed: int = 1) -> Judged:
@@ -125,6 +130,7 @@ def judged(known: Known, folder: Path, seed: int = 1) -> Judged:
         status=child.process.returncode,
         sentence=found["sentence"],
         seconds=time.monotonic() - began,
+        because=known.because,
     )
 
 

@@ -1,6 +1,6 @@
 """Known systems, each judged once; in script/full twenty times, which makes docs/judged.md.
 
-All experiments run four side by side, the longest first, in processes of their own; a test takes
+Four experiments run side by side, the longest first, in processes of their own; a test takes
 what became of its system. A run that proves nothing says nothing about the judge: it is repeated
 once (a busy machine makes some), unless invalid is what it should be.
 """
@@ -22,7 +22,7 @@ from rascal.experiment.statistics import quantile, wilson
 
 TIMES = int(os.environ.get("RASCAL_SYSTEMS", "20" if os.environ.get("RASCAL_FULL") else "1"))
 """How often each is judged."""
-SIDE_BY_SIDE = 4
+SIDE_BY_SIDE = int(os.environ.get("RASCAL_SIDE_BY_SIDE", "4"))
 WRONG = 0.05
 """The share that may be wrong."""
 PAGE = Path(__file__).parents[2] / "docs" / "judged.md"
