@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,12 @@ from rascal.errors import ConfigError, RascalError
 
 if TYPE_CHECKING:
     from rascal.cli.load.run import Order
+    from rascal.load.outputs.live import Exports
     from rascal.load.plan import Plan
     from rascal.load.running import Finished
 
 LIVE = ("prometheus", "otlp")
+"""Flags of what is told to others while the run goes on."""
 
 
 def with_outputs(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,7 +40,33 @@ def with_outputs(given: Mapping[str, Any]) -> dict[str, Any]:
             flag = switch.replace("_", "-")
             raise ConfigError(f"--{unused} is for load: leave it out, or --{flag}")
     outputs.check()
-    return {**given, "json_": json_, "outputs": outputs}
+    told = _told(given)
+    return {**given, "json_": json_, "outputs": outputs, **told}
+
+
+def _told(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Where numbers are served and sent. Raises ConfigError."""
+    found: dict[str, Any] = dict.fromkeys(LIVE)
+    if given["prometheus"] is not None:
+        from rascal.language import LanguageError, parse
+
+        try:
+            found["prometheus"] = parse("address", given["prometheus"])
+        except LanguageError as error:
+            error.option = "prometheus"
+            raise
+    if given["otlp"] is not None:
+        from rascal.load.outputs.otlp import collector
+
+        found["otlp"] = collector(given["otlp"], os.environ)
+    return found
+
+
+def exports(reactor: Any, given: Mapping[str, Any], tell: Callable[[str], None]) -> Exports:
+    """Who is told of the run while it goes on."""
+    from rascal.load.outputs.live import Exports
+
+    return Exports(reactor, tell, given["prometheus"], given["otlp"])
 
 
 def leave_files(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rascal.cli.load.ending import Ended, lines_of
 from rascal.cli.load.going import Interrupts, go, refusing
-from rascal.cli.load.leaving import leave_files
+from rascal.cli.load.leaving import exports, leave_files
 from rascal.cli.load.reaching import agents_for, link_for
 from rascal.cli.load.run import Order, flag_of, title_of
 from rascal.cli.load.showing import Watching, Writer, shown_for
@@ -75,7 +75,9 @@ def _run(
 
         patient = not (given["quiet"] or given["json_"])
         waiting = reactor.callLater(SOON, writer.tell_before_looks, PREPARING if patient else "")
+        told = exports(reactor, given, writer.tell)
         try:
+            await told.open()
             link, agents = link_for(reactor, plan, given, place, book)
             return await run_load(
                 reactor,
@@ -84,12 +86,13 @@ def _run(
                 link=link,
                 agents=agents,
                 store=store,
-                listener=Watching(writer, reactor.callLater, begins, started),
+                listener=told.beside(Watching(writer, reactor.callLater, begins, started)),
                 about=about(plan),
             )
         finally:
             if waiting.active():
                 waiting.cancel()
+            await told.close()
 
     with writer.open():
         found: Finished = go(main, writer.tell)
