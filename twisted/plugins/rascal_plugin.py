@@ -21,6 +21,13 @@ agent = ServiceMaker(
     "rascal-agent",
 )
 
+panel = ServiceMaker(
+    "Rascal panel",
+    "rascal.tap.panel",
+    "Faults, load and verdicts in a browser.",
+    "rascal-panel",
+)
+
 lean = Reactor(
     "lean",
     "rascal.reactor",

@@ -1,0 +1,1 @@
+"""The pages of the panel, one module a section; each has routes(panel)."""

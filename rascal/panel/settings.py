@@ -1,0 +1,210 @@
+"""What the panel's operator sets: the options of [panel]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from rascal.config import Token
+from rascal.config.clashes import is_loopback
+from rascal.config.tokens import HASHED
+from rascal.control._auth import ROLES
+from rascal.errors import ConfigError, ConfigErrors, did_you_mean, listed
+from rascal.language import Address, LanguageError, parse, parse_option, plain
+from rascal.options import Option, OptionTable
+
+SECTION = "panel"
+NODE = "http://127.0.0.1:8474"
+
+PANEL = OptionTable(
+    Option("listen", "address", "Where the panel is", "127.0.0.1:8480"),
+    Option("nodes", "text", "Control URLs of the rascal-proxy processes: [NAME=]URL, …", NODE),
+    Option("node_token", "text", "Token for the nodes' control API; RASCAL_TOKEN without it"),
+    Option("redis", "text", "Redis of the agents; without it load runs in processes of its own"),
+    Option("store", "text", "File of the run store; without it that of the `rascal` command"),
+    Option("scenarios", "text", "Folder of scenario files", "."),
+    Option("experiments", "text", "Folder of experiment files", "."),
+    Option("hosts", "text", "Further names that the panel is called by"),
+    Option("tokens", "text", "Who may log in: ROLE TOKEN [NAME] lines, tokens as sha256:…"),
+    Option("targets", "text", "Hosts and networks off loopback that load may be sent to"),
+    Option("running", "positive", "Runs at the same time; others wait in the queue", 1, maximum=64),
+    Option("repositories", "flag", "Take jobs from git repositories (runs their code)", False),
+    Option("session", "duration", "How long a log-in lasts", 12 * 3600.0, minimum=60.0),
+    Option("webhook", "text", "URL that is told of the end of every run"),
+    Option("mail", "text", "SMTP server and addresses: smtp://HOST:PORT/?from=A&to=B"),
+    Option("command", "text", "Command that is run at the end of every run"),
+    Option("log", ("text", "json"), "How the log is written", "text"),
+)
+"""The options of [panel]."""
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The panel's options, checked."""
+
+    listen: Address
+    nodes: Mapping[str, str]
+    node_token: str = attrs.field(default="", repr=False)
+    redis: str = attrs.field(default="", repr=False)
+    store: str = ""
+    scenarios: str = "."
+    experiments: str = "."
+    hosts: tuple[str, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    targets: tuple[str, ...] = ()
+    running: int = 1
+    repositories: bool = False
+    session: float = 12 * 3600.0
+    webhook: str = ""
+    mail: str = attrs.field(default="", repr=False)
+    command: str = ""
+    log: str = "text"
+
+    @property
+    def control(self) -> Address:
+        """The address, by the name that the checks of Host and Origin know."""
+        return self.listen
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        host = self.listen.host if self.listen.host not in ("", "0.0.0.0", "::") else "127.0.0.1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.listen.port}/"
+
+
+def settings_of(path: str | None, given: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+    """Read and check; the command line comes before the file.
+
+    Raises:
+        ConfigErrors: everything that is wrong.
+    """
+    findings: list[ConfigError] = []
+    values: dict[str, Any] = {}
+    if path:
+        _read_file(path, environ, values, findings)
+    for name, text in given.items():
+        try:
+            values[name] = _value(PANEL[name], text)
+        except ConfigError as error:
+            findings.append(ConfigError(f"--{name.replace('_', '-')}: {error.message}"))
+    options = PANEL.plain(values)
+    try:
+        made = _checked(options, environ)
+    except ConfigErrors as errors:
+        findings += errors.findings
+    if findings:
+        raise ConfigErrors(findings)
+    return made
+
+
+def _checked(options: Any, environ: Mapping[str, str]) -> Settings:
+    findings: list[ConfigError] = []
+    listen = options.listen
+    if isinstance(listen, str):
+        listen = parse("address", listen)
+    tokens = tuple(_tokens(options.tokens or "", findings))
+    if not tokens and not is_loopback(listen):
+        text = f"the panel on {listen} needs tokens: set 'tokens', or listen on 127.0.0.1"
+        findings.append(ConfigError(text, section=SECTION, option="listen", value=str(listen)))
+    nodes = dict(_nodes(options.nodes, findings))
+    if findings:
+        raise ConfigErrors(findings)
+    kept = {
+        name: getattr(options, name) or ""
+        for name in ("redis", "store", "scenarios", "experiments", "webhook", "mail", "command")
+    }
+    return Settings(
+        listen=listen,
+        nodes=nodes,
+        node_token=options.node_token or environ.get("RASCAL_TOKEN", ""),
+        hosts=tuple(_words(options.hosts)),
+        tokens=tokens,
+        targets=tuple(_words(options.targets)),
+        running=options.running,
+        repositories=options.repositories,
+        session=options.session,
+        log=options.log,
+        **kept,
+    )
+
+
+def _words(text: str | None) -> list[str]:
+    return (text or "").replace(",", " ").split()
+
+
+def _nodes(text: str, findings: list[ConfigError]) -> Any:
+    seen: set[str] = set()
+    for number, word in enumerate(_words(text)):
+        name, equals, url = word.partition("=")
+        if not equals or "/" in name:
+            name, url = ("main" if number == 0 else f"node{number + 1}"), word
+        if not url.startswith(("http://", "https://")):
+            message = f"'{url}' is no URL of a control API, such as {NODE}"
+            findings.append(ConfigError(message, section=SECTION, option="nodes", value=word))
+        elif name in seen:
+            message = f"two nodes are called '{name}': write NAME=URL"
+            findings.append(ConfigError(message, section=SECTION, option="nodes", value=word))
+        else:
+            seen.add(name)
+            yield name, url.rstrip("/")
+
+
+def _tokens(text: str, findings: list[ConfigError]) -> Any:
+    for line in (line.strip() for line in text.splitlines()):
+        if not line:
+            continue
+        role, _, rest = line.partition(" ")
+        found = HASHED.fullmatch(rest.strip())
+        if role not in ROLES or not found:
+            message = (
+                f"a token is written as ROLE sha256:… NAME, with a role of {', '.join(ROLES)} "
+                "(rascal token makes one)"
+            )
+            findings.append(ConfigError(message, section=SECTION, option="tokens", value=role))
+            continue
+        yield Token(role=role, secret=found[1], name=found[2] or "")
+
+
+def _read_file(
+    path: str, environ: Mapping[str, str], values: dict[str, Any], findings: list[ConfigError]
+) -> None:
+    from rascal.config.files import Files
+
+    files = Files(environ)
+    files.read(path, ())
+    findings += files.findings
+    sections = [section for section in files.sections if section.name == SECTION]
+    if not sections and not files.findings:
+        findings.append(ConfigError(f"{path} has no section [{SECTION}]", path=path))
+    for section in sections:
+        for entry in section.entries.values():
+            option = PANEL.get(entry.name)
+            if option is None:
+                near = did_you_mean(entry.name, PANEL)
+                message = f"[panel] has no option '{entry.name}'; options: {listed(PANEL)}.{near}"
+                findings.append(entry.name_error(message, allowed=PANEL))
+                continue
+            try:
+                values[entry.name] = _value(option, entry.text)
+            except LanguageError as error:
+                findings.append(entry.located(error))
+            except ConfigError as error:
+                findings.append(entry.error(error.message))
+
+
+def _value(option: Option, text: str) -> Any:
+    """The plain value of a text. Raises ConfigError."""
+    if option.name == "tokens":  # lines
+        return text
+    if option.type == "text":
+        if not text.strip():
+            raise ConfigError(f"'{option.name}' is empty")
+        return " ".join(text.split())
+    value = plain(parse_option(option, text))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        low, high = option.minimum, option.maximum
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ConfigError(f"'{option.name}' is out of its range: {text}")
+    return value
