@@ -29,6 +29,8 @@ WIDE = 1000
 HEIGHT = 180
 TOP = 16
 """Room above the curves for the numbers of marks."""
+CLOSE = 0.03
+"""Marks less than this share of the width apart share a label."""
 COLOURS = (
     "blue", "aqua", "yellow", "green", "violet", "red", "magenta", "orange", "grey", "brown",
     "plum", "slate", "wine", "low", "middle", "high",
@@ -219,11 +221,7 @@ def draw(plot: Plot) -> Drawing:
         ],
         x_title=plot.across.title,
         stripes=[one for band in plot.bands for one in _stripe(band, x)],
-        marks=[
-            (_percent(x.place(one.at)), one)
-            for one in plot.marks
-            if plot.across.first <= one.at <= plot.across.last
-        ],
+        marks=_marks(plot, x),
         limits=[
             (_short(TOP + (1 - scale.place(one.value)) * plot.height), one)
             for one in plot.limits
@@ -323,6 +321,25 @@ def _stripe(band: Band, x: Scale) -> Iterable[Stripe]:
     first, last = x.place(band.first), x.place(band.last)
     width = max(last - first, 0.002)
     yield Stripe(x=_percent(first), width=_percent(width), label=band.label, tone=band.tone)
+
+
+def _marks(plot: Plot, x: Scale) -> list[tuple[str, Mark]]:
+    """Marks; those that lie too close together for their labels are one."""
+    there = [one for one in plot.marks if plot.across.first <= one.at <= plot.across.last]
+    groups: list[list[Mark]] = []
+    for one in sorted(there, key=lambda one: one.at):
+        if groups and x.place(one.at) - x.place(groups[-1][0].at) < CLOSE:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return [(_percent(x.place(group[0].at)), _one_mark(group)) for group in groups]
+
+
+def _one_mark(group: Sequence[Mark]) -> Mark:
+    if len(group) == 1:
+        return group[0]
+    text = "\n".join(f"{one.label}: {one.text}" for one in group)
+    return Mark(at=group[0].at, label=f"{group[0].label}–{group[-1].label}", text=text)
 
 
 def _x_ticks(across: Across, x: Scale) -> list[Tick]:

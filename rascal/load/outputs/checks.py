@@ -51,12 +51,13 @@ def _offered(it: Gathered) -> Check:
     if share is None:
         return Check(name=name, good=True, text="no arrivals were planned by the clock")
     done = (offered.get("started") or 0) + (offered.get("dropped") or 0)
-    return Check(
-        name=name,
-        good=share >= OFFERED,
-        text=f"{number(done)} of {number(offered.get('expected') or done)} arrivals that the "
-        f"profile asks for ({share_text(min(share, 1.0))}; {OFFERED * 100:g} % are needed)",
-    )
+    expected, chance = offered.get("expected") or done, offered.get("chance") or 0
+    text = f"{number(done)} arrivals; the profile asks for {number(expected)}"
+    if chance:
+        text += f", give or take {number(chance)} by chance"
+    if share < OFFERED:
+        text += f"; {share_text(share)} were offered, {OFFERED * 100:g} % are needed"
+    return Check(name=name, good=share >= OFFERED, text=text)
 
 
 def _kept_up(it: Gathered) -> Check:

@@ -39,6 +39,7 @@ AGENTS = 6
 """Of more than these only the highest and the middle are drawn."""
 _AGENT_COLOURS = ("blue", "orange", "aqua", "violet", "magenta", "green")
 POINTS = 240
+SHORTEST = 0.2
 RARE = 0.25
 """Failures are drawn alone as well where their share stays below it."""
 
@@ -87,18 +88,21 @@ def _per_second(it: Gathered, count: Callable[[Row], float]) -> Values:
     """What a step comes to, a second; the last one may be cut off by the end of the load."""
     found: Values = []
     for at, row in enumerate(it.rows):
-        lasted = min(it.step, it.seconds - at * it.step)
-        if lasted <= 0 and not row.planned:
-            found.append(None)
-            continue
-        found.append(count(row) / (lasted if lasted > 0.2 else it.step))
+        over = at * it.step >= it.seconds and not row.planned
+        found.append(None if over else count(row) / _lasted(it, at))
     return found
+
+
+def _lasted(it: Gathered, at: int) -> float:
+    """For how many seconds of a step load was offered; all of it where there was next to none."""
+    lasted = min(it.step, it.seconds - at * it.step)
+    return lasted if lasted > SHORTEST else it.step
 
 
 def _rates(it: Gathered) -> Plot:
     begun: Values = [
-        sum(one.begun for one in there if one is not None) / it.step
-        for there in zip(*it.agents.values(), strict=True)
+        sum(one.begun for one in there if one is not None) / _lasted(it, at)
+        for at, there in enumerate(zip(*it.agents.values(), strict=True))
     ] or [None] * len(it.rows)
     lines = [
         Line(

@@ -114,15 +114,23 @@ def _offered(it: Gathered) -> Iterator[str]:
     load = "; ".join(share_words(one) for one in it.run.plan.get("shares") or ())
     dropped = sum(row.dropped for row in it.scenarios.values())
     text = f"Offered: {number(total_planned)} iterations in {time_text(it.seconds)} ({load})"
+    if any(event.kind == "changed" for event in it.events):
+        text += ", changed while it went on"
     offered = it.summary.get("offered") or {}
-    if offered.get("short"):
-        text += f", {number(offered['short'])} fewer than the profile asks for"
+    unknown = max(
+        0, total_planned - sum(row.started + row.dropped for row in it.scenarios.values())
+    )
+    short = max(0, (offered.get("short") or 0) - unknown)
+    if short:
+        text += f", {number(short)} fewer than the profile asks for"
+    if unknown and it.run.state == "ended":
+        text += f"; what became of {number(unknown)} of them is not known"
     if dropped:
         text += (
             f"; {number(dropped)} of them ({share_text(dropped / total_planned)}) were dropped: as "
             "many were in flight as the plan allows"
         )
-    elif not offered.get("short"):
+    elif not short and not unknown:
         text += ", all of which were started"
     yield f"{text}."
 

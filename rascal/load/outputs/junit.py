@@ -90,7 +90,7 @@ def _check(suite: ElementTree.Element, name: str, check: Check) -> None:
     if check.good:
         return
     if check.fatal:
-        _fail(case, "invalid", check.text, f"The run proves nothing, or not all: {check.text}")
+        _fail(case, "invalid", check.text, f"{check.name}: no\n{check.text}")
     else:
         ElementTree.SubElement(case, "system-out").text = _clean(f"warning: {check.text}")
 
