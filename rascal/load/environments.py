@@ -124,7 +124,7 @@ class _Child(ProcessProtocol):
 
     errReceived = outReceived
 
-    def processEnded(self, reason: Any) -> None:  # noqa: N802
+    def processEnded(self, reason: Any) -> None:
         if self.ended.called:
             return
         if reason.check(ProcessDone):
