@@ -47,7 +47,7 @@ GRAIN = 1 << 20
 class Iteration:
     """An iteration under way."""
 
-    __slots__ = ("deferred", "driver", "flow", "intended", "living", "started", "user")
+    __slots__ = ("driver", "flow", "intended", "living", "started", "under_way", "user")
 
     def __init__(
         self,
@@ -64,7 +64,8 @@ class Iteration:
         self.started = started
         self.user = user
         self.living = living
-        self.deferred: Deferred[Any] | None = None
+        self.under_way: Any = None
+        """What can be cancelled, once it has begun (rascal.load.iterating.Iteration)."""
 
 
 class Engine:
@@ -116,6 +117,7 @@ class Engine:
         self._most_requests = self._requests(members)
         self._base = 0.0
         self._running: dict[Iteration, None] = {}
+        self._enter = world.begin
         self._on_iterated = self._iterated
         """Bound once: every iteration under way holds on to it."""
         self._leaving: dict[Deferred[None], None] = {}
@@ -259,21 +261,19 @@ class Engine:
         run = Iteration(driver, flow, intended, started, user, living)
         self._running[run] = None
         user.due = intended
-        run.deferred = self.scenarios[name].iterate(user)
-        run.deferred.addCallback(self._on_iterated, run)
+        run.under_way = self._enter(user, self._on_iterated, run)
 
-    def _iterated(self, found: tuple[str, str], run: Iteration) -> None:
+    def _iterated(self, run: Iteration, outcome: str, detail: str) -> None:
         if run not in self._running:
             return  # given up
         try:
-            self._count(found, run)
+            self._count(run, outcome, detail)
         except Exception:
             self._fail(Failure())
 
-    def _count(self, found: tuple[str, str], run: Iteration) -> None:
+    def _count(self, run: Iteration, outcome: str, detail: str) -> None:
         del self._running[run]
         ended = self._seconds()
-        outcome, detail = found
         self._recorder.iteration(run.flow, run.intended, run.started, ended, outcome, detail)
         if run.user.first is not None:
             self._recorder.first_flow(run.flow, run.user.first.name)
@@ -332,8 +332,8 @@ class Engine:
         self._reporter.stop(last=False)
         running, self._running = self._running, {}
         for run in running:
-            if run.deferred is not None:
-                run.deferred.cancel()
+            if run.under_way is not None:
+                run.under_way.cancel()
         done.errback(why)
 
     def _turn(self) -> None:
@@ -400,8 +400,8 @@ class Engine:
     def _cancel(self) -> None:
         self._cancelled = True
         for run in list(self._running):
-            if run.deferred is not None:
-                run.deferred.cancel()
+            if run.under_way is not None:
+                run.under_way.cancel()
         for leaving in list(self._leaving):
             leaving.cancel()
 

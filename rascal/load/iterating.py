@@ -12,7 +12,10 @@ A cancelled coroutine that goes on all the same (it caught CancelledError) is cl
 from __future__ import annotations
 
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from inspect import isgenerator
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
     from rascal.load.user import User
 
 Ended = tuple[str, str]
-_WELL: Ended = (SERVED, "")
+Told = Callable[[Any, str, str], object]
+"""Hears of the end, once: what it was given to remember, the outcome, the detail."""
 _FRAMES = 4
 _MAX_DETAIL = 300
 _MAX_LINE = 200
@@ -39,26 +43,30 @@ _MAX_LINE = 200
 
 def iterate(scenario: Scenario, user: User) -> Deferred[Ended]:
     """One iteration with set-up, deadline and an outcome; the Deferred never fails."""
-    return Iteration(scenario, user).start()
+    ended: Deferred[Ended] = Deferred(lambda _: under_way.cancel())
+    under_way = Iteration(scenario, user, _fire, ended)
+    under_way.start()
+    return ended
+
+
+def _fire(ended: Deferred[Ended], outcome: str, detail: str) -> None:
+    ended.callback((outcome, detail))
 
 
 def run(scenario: Scenario, user: User) -> Deferred[None]:
     """One iteration and nothing else; fails as the user's code does."""
     user.begin()
-    return _entered(scenario, user)[0]
-
-
-def _entered(scenario: Scenario, user: User) -> tuple[Deferred[Any], Any]:
-    """Begin; the Deferred and the coroutine, if the function is one."""
-    if user.ready or not user.world.book.user_hooks:
-        made = scenario.function(user)
-    else:
-        made = _first(scenario, user)
+    made = _entered(scenario, user)
     if isinstance(made, Coroutine):
-        return Deferred.fromCoroutine(made), made
-    if isinstance(made, Deferred):
-        return made, None
-    return succeed(None), None
+        return Deferred.fromCoroutine(made)
+    return made if isinstance(made, Deferred) else succeed(None)
+
+
+def _entered(scenario: Scenario, user: User) -> Any:
+    """What the function gives: a coroutine, a Deferred, or nothing if it is done."""
+    if user.ready or not user.world.book.user_hooks:
+        return scenario.function(user)
+    return _first(scenario, user)
 
 
 async def _first(scenario: Scenario, user: User) -> None:
@@ -74,63 +82,121 @@ async def _first(scenario: Scenario, user: User) -> None:
 
 
 class Iteration:
-    """One iteration under way."""
+    """One iteration under way.
 
-    __slots__ = ("_coroutine", "_inner", "_late", "_outer", "_scenario", "_timer", "_user")
+    It drives the user's coroutine itself, as Twisted's Deferred.fromCoroutine does, and calls who
+    wants to know: two Deferreds and their callbacks would cost as much as the request between.
 
-    def __init__(self, scenario: Scenario, user: User) -> None:
+    Args:
+        told: is called when it has ended, maybe before `start` returns; with `about`.
+    """
+
+    __slots__ = (
+        "_about",
+        "_context",
+        "_coroutine",
+        "_late",
+        "_over",
+        "_scenario",
+        "_timer",
+        "_told",
+        "_user",
+        "_waited",
+    )
+
+    def __init__(self, scenario: Scenario, user: User, told: Told, about: Any) -> None:
         self._scenario = scenario
         self._user = user
+        self._told = told
+        self._about = about
+        self._over = False
         self._late = ""
         self._timer: Any = None
         self._coroutine: Any = None
-        self._inner: Deferred[Any] | None = None
-        self._outer: Deferred[Ended] = Deferred(self._cancelled)
+        self._context: Context
+        self._waited: Deferred[Any] | None = None
+        """What the user's code waits for."""
 
-    def start(self) -> Deferred[Ended]:
+    def start(self) -> Iteration:
         """Run the user's code up to its first wait."""
         scenario, user = self._scenario, self._user
         user.begin()
         if scenario.deadline is not None:
-            self._timer = user.world.clock.callLater(scenario.deadline, self._over)
+            self._timer = user.world.clock.callLater(scenario.deadline, self._out_of_time)
         try:
-            inner, self._coroutine = _entered(scenario, user)
+            made = _entered(scenario, user)
         except BaseException:  # a plain function's own code
             self._failed(Failure())
-            return self._outer
-        self._inner = inner
-        inner.addCallbacks(self._done, self._failed)
-        return self._outer
+            return self
+        if type(made) is CoroutineType or isinstance(made, Coroutine):
+            self._coroutine = made
+            self._context = copy_context()
+            self._resume(None)
+        elif isinstance(made, Deferred):
+            self._waited = made
+            made.addCallbacks(self._done, self._failed)
+        else:
+            self._done(None)
+        return self
+
+    def _resume(self, result: Any) -> None:
+        """The user's code goes on to its next wait, with what it has waited for."""
+        coroutine, enter = self._coroutine, self._context.run
+        try:
+            if isinstance(result, Failure):
+                waited = enter(result.throwExceptionIntoGenerator, coroutine)
+            else:
+                waited = enter(coroutine.send, result)
+            while not isinstance(waited, Deferred):  # awaitables of other making
+                if isinstance(waited, Coroutine) or isgenerator(waited):
+                    waited = Deferred.fromCoroutine(waited)  # type: ignore[arg-type]
+                else:
+                    waited = enter(coroutine.send, waited)
+        except StopIteration:
+            pass
+        except BaseException:
+            self._failed(Failure())
+            return
+        else:
+            self._waited = waited
+            waited.addBoth(self._resume)
+            return
+        self._done(None)
 
     def _done(self, _: Any) -> None:
-        self._end(("timeout", self._late) if self._late else _WELL)
+        if self._late:
+            self._end("timeout", self._late)
+        else:
+            self._end(SERVED, "")
 
     def _failed(self, failure: Failure) -> None:
-        if self._outer.called:
+        if self._over:
             return  # given up already; what the code does with that is its own affair
         if self._late:
-            self._end(("timeout", self._late))
+            self._end("timeout", self._late)
         else:
-            self._end(judge(self._scenario, self._user, failure))
+            self._end(*judge(self._scenario, self._user, failure))
 
-    def _end(self, ended: Ended) -> None:
+    def _end(self, outcome: str, detail: str) -> None:
         if self._timer is not None:
             if self._timer.active():
                 self._timer.cancel()
             self._timer = None
-        if not self._outer.called:
-            self._outer.callback(ended)
+        if not self._over:
+            self._over = True
+            self._told(self._about, outcome, detail)
 
-    def _over(self) -> None:
+    def _out_of_time(self) -> None:
         self._timer = None
         deadline = plain_text("duration", self._scenario.deadline or 0.0)
         self._give_up(f"not done within its deadline of {deadline}")
 
-    def _cancelled(self, _: Any) -> None:
+    def cancel(self) -> None:
+        """End it now, as a timeout."""
         self._give_up("cancelled")
 
     def _give_up(self, why: str) -> None:
-        if self._outer.called:
+        if self._over:
             return
         self._late = why
         coroutine = self._coroutine
@@ -139,17 +205,19 @@ class Iteration:
             self._user.world.clock.callLater(0, self._stop)
         else:
             self._stop()
-        self._end(("timeout", why))
+        self._end("timeout", why)
 
     def _stop(self) -> None:
         """Cancel what the user's code waits for; close the code if it goes on all the same."""
-        inner, coroutine = self._inner, self._coroutine
-        if inner is None:
-            return
-        inner.cancel()
+        coroutine = self._coroutine
+        self._cancel_wait()
         if coroutine is not None and coroutine.cr_frame is not None:
             _close(coroutine)
-            inner.cancel()
+            self._cancel_wait()
+
+    def _cancel_wait(self) -> None:
+        if self._waited is not None:
+            self._waited.cancel()
 
 
 def _close(coroutine: Any) -> None:

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from rascal.load.book import Book
 from rascal.load.draws import key_of
 from rascal.load.feeders import Feeder, Shard, UsedUp
+from rascal.load.iterating import Iteration, Told
 from rascal.load.parameters import distribution
 from rascal.load.plan import Plan
 from rascal.load.scenario import Scenario
@@ -79,6 +80,10 @@ class World:
         if isinstance(scenario, str):
             scenario = self.book.scenarios[scenario]
         return User(self, number, scenario)
+
+    def begin(self, user: User, told: Told, about: Any) -> Iteration:
+        """Begin an iteration; `told(about, outcome, detail)` when it has ended, maybe at once."""
+        return Iteration(user.scenario, user, told, about).start()
 
     def key(self, scenario: str) -> int:
         """What the draws of a scenario's users depend on, besides their number."""

@@ -93,6 +93,10 @@ class StubWorld:
         self.users: list[StubUser] = []
         self.begun: list[tuple[float, float, str, int]] = []
 
+    def begin(self, user: StubUser, told: Any, about: Any) -> Deferred[None]:
+        """An iteration of this user's scenario."""
+        return user.scenario.iterate(user).addCallback(lambda found: told(about, *found))
+
     def user(self, number: int, name: str) -> StubUser:
         """A new user."""
         user = StubUser(self, number, self.book.scenarios[name])
