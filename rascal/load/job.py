@@ -96,6 +96,10 @@ class Job:
         self.pulse_at = reactor.seconds()
         """When the coordinator was last heard."""
         self.orphaned = False
+        self._patience = 0.0
+        """Seconds that calls under way may take to end: the plan's time-out."""
+        self._drained = math.inf
+        """An orphan that drains is released by then."""
         self._doing: Deferred[None] | None = None
         self._running: Deferred[None] | None = None
 
@@ -183,6 +187,7 @@ class Job:
         )
         if bundle.run != self.run:
             raise CoordinationError("the bundle is another run's")
+        self._patience = bundle.plan.timeout
         self.work = self.make_work(
             self.reactor,
             self.guard,
@@ -264,8 +269,9 @@ class Job:
             self._note("note", "the coordinator is heard again")
 
     def look(self) -> None:
-        """Once a beat: go on without a coordinator for a while, then stop."""
-        silent = self.reactor.seconds() - self.pulse_at
+        """Once a beat: go on without a coordinator for a while, then drain and be free."""
+        now = self.reactor.seconds()
+        silent = now - self.pulse_at
         if self.state in ("releasing", "over"):
             return
         if self.state not in ("running", "ended"):
@@ -274,12 +280,22 @@ class Job:
                 self.release(self.index == 0)
             return
         if silent > self.options.orphan:
-            log.warn("run {run} ends: its coordinator is gone", run=self.run)
-            self.release(self.index == 0)
+            self._give_up(now)
         elif silent > LOST_SECONDS and not self.orphaned:
             self.orphaned = True
             text = f"the coordinator is not heard; the run goes on for {self.options.orphan:g}s"
             self._note("coordinator_lost", text)
+
+    def _give_up(self, now: float) -> None:
+        """No more arrivals; once the calls under way have ended, or had their time, be free."""
+        if self.state == "running" and math.isinf(self._drained):
+            assert self.work is not None
+            self._drained = now + self._patience + END_SECONDS
+            self._note("note", "the coordinator is not heard: this agent's load ends")
+            self.work.stop()
+        elif self.state == "ended" or now > self._drained:
+            log.warn("run {run} ends: its coordinator is gone", run=self.run)
+            self.release(self.index == 0)
 
     def _paused(self, began: float, now: float) -> None:
         """This process did not run: what was due meanwhile may be others' by now."""

@@ -16,7 +16,7 @@ from rascal.load.agent_options import AgentOptions
 from rascal.load.bundle import pack
 from rascal.load.clocks import Offset
 from rascal.load.guard import Guard
-from rascal.load.job import IDLE_ORPHAN, STATES, Job
+from rascal.load.job import END_SECONDS, IDLE_ORPHAN, STATES, Job
 from rascal.load.messages import LOST_SECONDS, Message, Outbox, Seal
 from rascal.load.places import Place
 from rascal.load.plan import Plan, Share
@@ -277,9 +277,40 @@ def test_a_run_goes_on_for_a_while_without_its_coordinator() -> None:
     assert events[0][1] == "coordinator_lost" and "goes on for 20s" in events[0][2]
     bench.advance(15, alive=False)
     assert bench.job.state == "running" and len(events) == 1
+    assert ("stop", False) not in worker.did
     bench.advance(3, alive=False)
-    assert bench.job.state == "over"
+    # No more arrivals; calls under way have the time that they would have had anyway.
+    assert bench.job.state == "running" and worker.did[-1] == ("stop", False)
+    bench.advance(5, alive=False)
+    assert bench.job.state == "running"
+    worker.finish()
+    bench.advance(0.5, alive=False)
+    assert bench.job.state == "over" and ("stop", True) not in worker.did
     assert ("tear_down", False) in worker.did
+
+
+def test_an_orphan_drains_for_the_plans_time_out_at_most() -> None:
+    bench = Bench()
+    worker = bench.running()
+    bench.advance(21, alive=False)
+    assert worker.did[-1] == ("stop", False)
+    bench.advance(PLAN.timeout, alive=False)
+    assert bench.job.state == "running"
+    bench.advance(END_SECONDS + 1, alive=False)
+    assert worker.did[-2:] == [("stop", True), ("tear_down", False)]
+    assert bench.job.state == "over"
+
+
+def test_an_orphan_whose_coordinator_is_heard_while_it_drains_says_its_end() -> None:
+    bench = Bench()
+    worker = bench.running()
+    bench.advance(21, alive=False)
+    bench.advance(3)
+    worker.emit(Report(run="17", agent="a-2", sequence=0, second=0, last=True))
+    worker.finish()
+    bench.advance(10)
+    assert bench.job.state == "ended" and not bench.over
+    assert bench.said.kinds[-2:] == ["report", "ended"]
 
 
 def test_a_coordinator_that_is_heard_again_goes_on() -> None:
