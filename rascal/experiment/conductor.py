@@ -367,6 +367,19 @@ class Conductor:
             self._told = True
             self._trouble(why)
 
+    def books(self, one: Standing) -> tuple[int, int]:
+        """What an action matched and fired so far, as its node told last."""
+        if one.window.action.form == "container" or not one.installed:
+            return one.matched, one.fired
+        action, watch = one.window.action, self.watches.get(one.node)
+        told = watch.books.items() if watch is not None else ()
+        found = [
+            counted
+            for (proxy, fault), counted in told
+            if proxy == action.on and (fault == action.name or fault.startswith(f"{action.name}."))
+        ]
+        return sum(one for one, _ in found), sum(one for _, one in found)
+
     # ---- the end
 
     async def end(self) -> tuple[FaultRecord, ...]:

@@ -41,6 +41,8 @@ from rascal.load.types import Event
 log = Logger()
 
 STOPPED, INTERRUPTED, INVALID = 4, 130, 3
+EARLY = {"aborted": INVALID, "failed": INVALID, "stopped": STOPPED, "interrupted": INTERRUPTED}
+"""The exit code, by how its load ended before its time."""
 EVERY = 1.0
 """Seconds between two asks of a check that is a stop rule."""
 BEFORE = 2.0
@@ -59,6 +61,9 @@ class Watcher(Protocol):
     def event(self, event: Event) -> None: ...
     def state(self, state: State, text: str) -> None:
         """Another phase has begun, or something is waited for."""
+
+    # A watcher may also have `conducts(conductor, kept)`: it is called once, when the faults are
+    # installed, for whoever wants to see what becomes of them.
 
 
 @attrs.frozen(kw_only=True)
@@ -173,11 +178,15 @@ class _Running:
         experiment = self.experiment
         self.said("preparing", "reaching the nodes, installing the faults")
         await self.conductor.prepare()
+        conducts = getattr(self.watcher, "conducts", None)
+        if conducts is not None:
+            conducts(self.conductor, self.kept)
         try:
             await self.learn()
             for check in experiment.invariants:
                 self.before[check.name] = await self.asked(check)
             finished = await self.loaded()
+            self.ended_early(finished)
             self.said("ending", "removing the faults")
             self.kept.faults = list(await self.conductor.end())
             if not self.stopped:
@@ -243,15 +252,14 @@ class _Running:
                 )
             )
 
+    def ended_early(self, finished: Finished) -> None:
+        """The load was ended before its time: nothing is asked and nothing judged any more."""
+        if not self.stopped:
+            self.stopped = EARLY.get(finished.outcome, 0)
+        self.why = self.why or str(finished.summary.get("why", ""))
+
     def concluded(self, finished: Finished, lenient: bool) -> Concluded:
         """Judge it, and keep all of it."""
-        if finished.outcome in ("aborted", "failed") and not self.stopped:
-            self.stopped = INVALID
-        elif finished.outcome == "stopped" and not self.stopped:
-            self.stopped = STOPPED
-        elif finished.outcome == "interrupted" and not self.stopped:
-            self.stopped = INTERRUPTED
-        self.why = self.why or str(finished.summary.get("why", ""))
         for name, watch in self.conductor.watches.items():
             self.kept.clocks[name] = (watch.clock.offset, watch.clock.error)
             for proxy, seconds in watch.forwarded.items():

@@ -78,6 +78,8 @@ class Watch:
         """Bytes to the upstream by proxy and second of the run, as counted so far."""
         self.strikes: dict[tuple[str, str], list[dict[str, Any]]] = {}
         """By proxy and fault, the first exchanges that were struck: second, command, …"""
+        self.books: dict[tuple[str, str], tuple[int, int]] = {}
+        """By proxy and fault: matched and fired, as last told."""
         self._heard = heard
         self._lost = lost
         self._last: dict[str, int] = {}
@@ -114,6 +116,7 @@ class Watch:
             self._lost(self.node, f"the panic lever was pulled by {data['by'] or 'somebody'}")
 
     def _struck(self, data: Any) -> None:
+        self.books[data["proxy"], data["fault"]] = int(data["matched"]), int(data["fired"])
         known = self.strikes.setdefault((data["proxy"], data["fault"]), [])
         second = self.clock.second(data["at"])
         for strike in data["strikes"][: STRIKES - len(known)]:
