@@ -96,8 +96,8 @@ class Verdict:
     """Which flows use the dependency is known; without that cascading cannot be found."""
     amplification: float | None = None
     """Work per call at the dependency (bytes sent to it) at the end, over that of the baseline."""
-    clear_until: float | None = None
-    """Of stuck: the highest share of the load at which it was still well."""
+    carries: float | None = None
+    """Of overloaded: the share of its old load that it still serves, in time or late."""
 
     @property
     def sure(self) -> bool:
@@ -199,9 +199,9 @@ class _Case:
             named = named or (rule.verdict if rule.lean or rule.answer == YES else "")
             if rule.answer == YES:
                 break
-        kind, level, more = self._probed(failed) if failed else ("", None, [])
+        kind, carries, more = self._probed(failed) if failed else ("", None, [])
         rules += more
-        return self._made(named, between, rules=rules, kind=kind, level=level)
+        return self._made(named, between, rules=rules, kind=kind, carries=carries)
 
     def _rules(self, failed: list[tuple[FlowCounts, str]]) -> Any:
         """The rules, worst first; `failed` takes the flows that are stuck, and how."""
@@ -374,26 +374,16 @@ class _Case:
             )
         )
         fails = answer == YES or (answer == UNSURE and lean)
-        return ("overloaded" if fails else "metastable"), self._level(failed), rules
+        if not fails:
+            return "metastable", None, rules
+        return "overloaded", self._carried(failed, half, back_end), rules
 
-    def _level(self, failed: Sequence[tuple[FlowCounts, str]]) -> float | None:
-        """The highest share of the load, on the way back, at which all were still clear."""
-        # Between the two the order to come back takes a moment; the ramp ends where "back" begins.
-        begin = math.floor(self.record.phases["back"][0]) - len(self.record.probed)
-        found = None
-        for at, share in enumerate(self.record.probed):
-            second = begin + at
-            well = all(
-                flow.total("good", second, second + 1)
-                >= self.thresholds.clear
-                * (flow.good0 / max(1, flow.calls0))
-                * flow.total("calls", second, second + 1)
-                for flow, _ in failed
-            )
-            if not well:
-                break
-            found = share
-        return found
+    @staticmethod
+    def _carried(failed: Sequence[tuple[FlowCounts, str]], first: int, last: int) -> float | None:
+        """The share of the calls that were served at all, back at full load."""
+        calls = sum(flow.total("calls", first, last) for flow, _ in failed)
+        served = sum(flow.total("served", first, last) for flow, _ in failed)
+        return served / calls if calls else None
 
     def _made(
         self,
@@ -403,7 +393,7 @@ class _Case:
         reasons: Sequence[str] = (),
         rules: Sequence[Rule] = (),
         kind: str = "",
-        level: float | None = None,
+        carries: float | None = None,
     ) -> Verdict:
         return Verdict(
             word=word,
@@ -415,7 +405,7 @@ class _Case:
             windows=self.windows,
             mapped=self.mapped,
             amplification=self._amplification(),
-            clear_until=level,
+            carries=carries,
         )
 
     def _result(self, flow: FlowCounts) -> FlowResult:

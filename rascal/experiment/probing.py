@@ -61,7 +61,6 @@ class Probe:
         length = max(BACK, 3 * timeout)
         running.kept.phases["down"] = (down, ended)
         running.kept.phases["back"] = (ramp + RAMP, ramp + RAMP + length)
-        running.kept.probed = [share + (1 - share) * step / RAMP for step in range(int(RAMP))]
         await running.until(ramp + RAMP)
         running.said("probing", f"back at full load for {length:g} s")
         await running.until(ramp + RAMP + length)

@@ -51,7 +51,6 @@ class Kept:
     """By fault (PROXY/NAME), the first exchanges that it struck."""
     troubles: list[str] = attrs.Factory(list)
     looks: int = 1
-    probed: list[float] = attrs.Factory(list)
     expect: str = ""
     clocks: dict[str, tuple[float, float]] = attrs.Factory(dict)
     """Of each node, how far its clock is ahead of ours, and how exactly that is known (s)."""
@@ -76,7 +75,6 @@ class Kept:
             "strikes": dict(sorted(self.strikes.items())),
             "troubles": self.troubles,
             "looks": self.looks,
-            "probed": self.probed,
             "expect": self.expect,
             "clocks": {name: list(pair) for name, pair in self.clocks.items()},
         }
@@ -122,7 +120,6 @@ def record_of(kept: Kept, results: Rows) -> Record:
         work=kept.work,
         troubles=tuple(kept.troubles),
         looks=kept.looks,
-        probed=tuple(kept.probed),
     )
 
 

@@ -75,8 +75,8 @@ def _stuck(verdict: Verdict, record: Record) -> str:
             "repaired."
         )
     if verdict.kind == "overloaded":
-        up_to = verdict.clear_until
-        works = f"; it works up to {up_to:.0%} of it" if up_to is not None else ""
+        carries = verdict.carries
+        works = f", where it serves {carries:.0%} of its calls" if carries is not None else ""
         return (
             f"{name} does not carry its old load any more: it clears at 10 % and fails again at "
             f"full load{works}. The fault cost it capacity."
