@@ -26,6 +26,7 @@ from rascal.load.draws import key_of
 from rascal.load.plan import Plan, Share
 from rascal.load.replay import Log, Recorded, Replay, read_log
 from rascal.load.schedule import Schedule, counts_users
+from rascal.options import Distribution
 
 if TYPE_CHECKING:
     from rascal.load.engine import Engine, Iteration
@@ -210,12 +211,14 @@ class OpenDriver(Driver):
 class Living:
     """A user of the closed model."""
 
-    __slots__ = ("busy", "leaving", "name", "number", "slot", "user")
+    __slots__ = ("busy", "leaving", "name", "number", "pace", "slot", "think", "user")
 
-    def __init__(self, number: int, name: str, user: Any, slot: float) -> None:
+    def __init__(self, number: int, scenario: Any, user: Any, slot: float) -> None:
         self.number = number
-        self.name = name
-        """Of its scenario."""
+        self.name: str = scenario.name
+        """Of its scenario; so are the next two."""
+        self.pace: Distribution | None = scenario.pace
+        self.think: Distribution | None = scenario.think
         self.user = user
         self.slot = slot
         """When its next iteration should begin (or the one under way should have)."""
@@ -300,7 +303,8 @@ class ClosedDriver(Driver):
                 continue
             name = self.choice.of_user(number)
             user = self.engine.world.user(self.user_number(number), name)
-            living = self.living[number] = Living(number, name, user, t)
+            scenario = self.engine.scenarios[name]
+            living = self.living[number] = Living(number, scenario, user, t)
             heappush(self._waiting, (t, next(self._order), living))
         for number, living in list(self.living.items()):
             if number not in here:
@@ -319,10 +323,10 @@ class ClosedDriver(Driver):
             living.slot = self.engine.now()
         self._begin(living)
 
-    def _begin(self, living: Living) -> None:
+    def _begin(self, living: Living, now: float | None = None) -> None:
         living.busy = True
         self._entering = True
-        self.engine.begin(self, living.name, 0, living.slot, living)
+        self.engine.begin(self, living.name, 0, living.slot, living, now)
         self._entering = False
 
     def ended(self, run: Iteration, now: float) -> None:
@@ -330,34 +334,34 @@ class ClosedDriver(Driver):
         assert living is not None
         living.busy = False
         self._go_on(living, now)
-        if living.leaving or self.engine.ending or now >= self.ends:
-            self._gone(living, min(now, self.ends))
+        engine = self.engine
+        if living.leaving or engine.ending or now >= self.schedule.ends:
+            self._gone(living, min(now, self.schedule.ends))
             return
         wanted = living.slot
         if wanted <= now:
-            if not self._entering and not self.engine.spent:
-                self._begin(living)
+            if not self._entering and not engine.spent:
+                self._begin(living, now)
                 return
             wanted = now + _BREATH  # it ended at once: let others have their turn
         heappush(self._waiting, (wanted, next(self._order), living))
         if wanted < self.due:
             self.due = wanted
-            self.engine.wake(wanted)
+            engine.wake(wanted)
 
     def _go_on(self, living: Living, now: float) -> None:
         """Set when the user's next iteration should begin."""
-        scenario, draw = self.engine.scenarios[living.name], living.user.uniform
-        if scenario.pace is not None:
-            living.slot += max(_LEAST_PACE, scenario.pace.sample(draw))
-        elif scenario.think is not None:
-            living.slot = now + scenario.think.sample(draw)
+        if living.pace is not None:
+            living.slot += max(_LEAST_PACE, living.pace.sample(living.user.uniform))
+        elif living.think is not None:
+            living.slot = now + living.think.sample(living.user.uniform)
         else:
             living.slot = now
 
     def _gone(self, living: Living, t: float) -> None:
         """A user leaves; iterations of its grid that were due and never began are dropped."""
         del self.living[living.number]
-        if self.engine.scenarios[living.name].pace is not None:
+        if living.pace is not None:
             for _ in range(_MOST_LEFT):
                 if living.slot >= t:
                     break

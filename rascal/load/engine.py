@@ -247,10 +247,11 @@ class Engine:
         number: int,
         due: float,
         living: Living | None = None,
+        now: float | None = None,
     ) -> None:
-        """Begin an iteration: of a user who lives, or of a fresh one."""
-        started = self._seconds()
+        """Begin an iteration: of a user who lives, or of a fresh one. `now`: if it is known."""
         intended = self._base + due
+        started = self._seconds() if now is None else self._base + now
         flow = self._flows[name]
         self._recorder.planned(flow, intended)
         if living is None:
@@ -275,8 +276,9 @@ class Engine:
         del self._running[run]
         ended = self._seconds()
         self._recorder.iteration(run.flow, run.intended, run.started, ended, outcome, detail)
-        if run.user.first is not None:
-            self._recorder.first_flow(run.flow, run.user.first.name)
+        first = run.user.first
+        if first is not None:
+            self._recorder.first_flow(run.flow, first.name)
         run.driver.ended(run, ended - self._base)
         if run.living is None:
             self.leave(run.user)

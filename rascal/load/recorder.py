@@ -1,8 +1,8 @@
 """What one process records of its calls and arrivals, second by second, until it is reported.
 
 `Recorder.done` is on the path of every request: it finds the row with one comparison, counts the
-outcome and puts two durations into histograms, all written out in place. What follows from other
-numbers (planned, started, counts of histograms) is worked out once, when a row is reported.
+outcome and puts two durations into histograms, all with as few calls as can be. What follows from
+other numbers (planned, started, counts of histograms) is worked out when a row is reported.
 
 A report holds what was added since the last one. A call whose outcome changes later (a check
 after the call was recorded) is moved by negative numbers, so merging stays plain addition.
@@ -151,42 +151,7 @@ class Recorder:
             corrected, actual = row.explicit, row.explicit_actual
         else:
             return
-        # Histogram.record, twice, written out. Counts follow from the buckets in `_close`.
-        ended = call.ended
-        value = int((ended - intended) * 1e6 + 0.5)
-        if value > 255:
-            shift = value.bit_length() - 8
-            index = (shift << 7) + (value >> shift)
-        else:
-            index = value = value if value > 0 else 0
-        corrected.total += value
-        if value < corrected.low:
-            corrected.low = value
-        if value > corrected.high:
-            corrected.high = value
-        buckets = corrected.buckets
-        if index in buckets:
-            buckets[index] += 1
-        else:
-            buckets[index] = 1
-        started = call.started
-        if started != intended:
-            value = int((ended - started) * 1e6 + 0.5)
-            if value > 255:
-                shift = value.bit_length() - 8
-                index = (shift << 7) + (value >> shift)
-            else:
-                index = value = value if value > 0 else 0
-        actual.total += value
-        if value < actual.low:
-            actual.low = value
-        if value > actual.high:
-            actual.high = value
-        buckets = actual.buckets
-        if index in buckets:
-            buckets[index] += 1
-        else:
-            buckets[index] = 1
+        _record(corrected, actual, intended, call.started, call.ended)
 
     def amend(self, call: Call, outcome: str, detail: str = "") -> None:
         """Give a call that was recorded another outcome; one that was not just takes it."""
@@ -213,13 +178,19 @@ class Recorder:
 
     def planned(self, scenario: Flow | str, intended: float) -> None:
         """An arrival is due."""
-        self._scenario_row(scenario, intended).planned += 1
+        flow = self.scenario(scenario) if isinstance(scenario, str) else scenario
+        second = int(intended - self._start)
+        row = flow.row
+        if second != flow.second or row is None:
+            row = _row_of(flow, second)
+        row.planned += 1
 
     def dropped(self, scenario: Flow | str, intended: float) -> None:
         """An arrival that was planned cannot start: the bound of calls in flight is reached."""
-        self._scenario_row(scenario, intended).dropped += 1
-        name = scenario if isinstance(scenario, str) else scenario.name
+        flow = self.scenario(scenario) if isinstance(scenario, str) else scenario
         second = max(int(intended - self._start), 0)
+        _row_of(flow, second).dropped += 1
+        name = scenario if isinstance(scenario, str) else scenario.name
         first = self._first.get(name)
         if first is None:
             held = self._held.setdefault(name, {})
@@ -246,15 +217,20 @@ class Recorder:
         detail: str = "",
     ) -> None:
         """An iteration has ended."""
-        row = self._scenario_row(scenario, intended)
-        row.outcomes[outcome] = row.outcomes.get(outcome, 0) + 1
+        flow = self.scenario(scenario) if isinstance(scenario, str) else scenario
+        second = int(intended - self._start)
+        row = flow.row
+        if second != flow.second or row is None:
+            row = _row_of(flow, second)
+        if outcome in row.outcomes:
+            row.outcomes[outcome] += 1
+        else:
+            row.outcomes[outcome] = 1
         row.attempts += 1
-        if outcome == SERVED:
-            row.served.record(_micro(ended - intended))
-            row.served_actual.record(_micro(ended - started))
+        if outcome == "served":
+            _record(row.served, row.served_actual, intended, started, ended)
         elif outcome in EXPLICIT:
-            row.explicit.record(_micro(ended - intended))
-            row.explicit_actual.record(_micro(ended - started))
+            _record(row.explicit, row.explicit_actual, intended, started, ended)
 
     def sample(
         self, call: Call, method: str, url: str, request: bytes = b"", reply: bytes = b""
@@ -317,15 +293,48 @@ class Recorder:
                 _reset(flow)
         return report
 
-    def _scenario_row(self, scenario: Flow | str, intended: float) -> Row:
-        flow = self.scenario(scenario) if isinstance(scenario, str) else scenario
-        second = int(intended - self._start)
-        row = flow.row
-        return row if row is not None and second == flow.second else _row_of(flow, second)
-
 
 def _micro(seconds: float) -> int:
     return int(seconds * 1e6 + 0.5)
+
+
+def _record(
+    corrected: Histogram, actual: Histogram, intended: float, started: float, ended: float
+) -> None:
+    """Histogram.record, twice, written out. Counts follow from the buckets in `_close`."""
+    value = int((ended - intended) * 1e6 + 0.5)
+    if value > 255:
+        shift = value.bit_length() - 8
+        index = (shift << 7) + (value >> shift)
+    else:
+        index = value = value if value > 0 else 0
+    corrected.total += value
+    if value < corrected.low:
+        corrected.low = value
+    if value > corrected.high:
+        corrected.high = value
+    buckets = corrected.buckets
+    if index in buckets:
+        buckets[index] += 1
+    else:
+        buckets[index] = 1
+    if started != intended:
+        value = int((ended - started) * 1e6 + 0.5)
+        if value > 255:
+            shift = value.bit_length() - 8
+            index = (shift << 7) + (value >> shift)
+        else:
+            index = value = value if value > 0 else 0
+    actual.total += value
+    if value < actual.low:
+        actual.low = value
+    if value > actual.high:
+        actual.high = value
+    buckets = actual.buckets
+    if index in buckets:
+        buckets[index] += 1
+    else:
+        buckets[index] = 1
 
 
 def _row_of(flow: Flow, second: int) -> Row:
