@@ -43,7 +43,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "import": "Make a proxies.ini of another tool's files (Vaurien).",
         "reload": "Let the service read its proxies.ini again.",
         "seed": "Show or set the seed of all draws.",
-        "token": "Make a token for the control API.",
+        "token": "Make a token for the control API, show the fingerprint of one.",
         "completion": "Completion for bash, zsh and fish.",
     },
     "Learn": {

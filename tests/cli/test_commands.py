@@ -536,6 +536,26 @@ def test_a_token_is_made_and_hashed() -> None:
     assert os.environ.get("RASCAL_TOKEN") is None
 
 
+def test_the_fingerprint_of_the_shared_token(tmp_path: Path) -> None:
+    """The line is what a run looks for on its target; nothing of the token is in it."""
+    from rascal.load.targets import PROOF, fingerprint
+
+    secret = "kettle-and-whistle"
+    (tmp_path / "token").write_text(f"{secret}\n")
+    given = CliRunner().invoke(
+        rascal, ["token", "fingerprint", "--token-file", str(tmp_path / "token")]
+    )
+    assert given.stdout.splitlines() == [f"file   {PROOF}", f"line   {fingerprint(secret)}"]
+    told = CliRunner().invoke(
+        rascal, ["token", "fingerprint", "--json"], env={"RASCAL_TOKEN": secret}
+    )
+    assert json.loads(told.stdout) == {"file": PROOF, "line": fingerprint(secret)}
+    none = CliRunner().invoke(rascal, ["token", "fingerprint"])
+    assert none.exit_code == 2 and "--token-file FILE" in none.stderr
+    short = CliRunner().invoke(rascal, ["token", "fingerprint"], env={"RASCAL_TOKEN": "short"})
+    assert short.exit_code == 2 and "at least 16" in short.stderr
+
+
 # ---- what programs read
 
 
