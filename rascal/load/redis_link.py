@@ -62,7 +62,7 @@ class RedisLink:
         names: only agents with these names; empty takes any.
         patience: seconds to wait for agents.
         check_target: whether agents look before the start that the target takes connections.
-        problem: says why not to wait for agents any more, such as LocalAgents.problem.
+        problem: says why not to wait for agents before the start, such as LocalAgents.problem.
     """
 
     def __init__(
@@ -350,6 +350,9 @@ class RedisLink:
             self.calls.on_back(member.name)
 
     def _find_lost(self, now: float) -> None:
+        if self.state in ("gathering", "preparing") and (why := self.problem()):
+            for member in self.members.values():
+                member.fail(CoordinationError(why))
         patience = LOADING_SECONDS if self.state == "preparing" else LOST_SECONDS
         for member in list(self.members.values()):
             if not member.lost and now - max(member.seen, self._steady) > patience:

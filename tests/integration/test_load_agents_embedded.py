@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
+from agents_place import Target, plan
 from within import within
 
 from rascal.errors import CoordinationError
 from rascal.load import embedded
 from rascal.load._redis import Redis
 from rascal.load.redis_link import RedisLink
+
+NOWHERE = Target(Path(), 9)
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
@@ -129,3 +132,42 @@ async def test_agents_that_end_are_not_waited_for() -> None:
             await within(5, link.close())
     text = "ended with status 1: --orphan: '3' has no unit: write 3s or 3ms"
     assert text in str(caught.value)
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_agent_that_dies_while_it_loads_ends_the_wait_with_its_reason() -> None:
+    from twisted.internet import reactor
+
+    files = {"look.py": b"import os\nprint('no more kettles', flush=True)\nos._exit(3)\n"}
+    with embedded.redis() as server, embedded.agents(server.place, 2) as agents:
+        link = RedisLink(
+            server.place, reactor, patience=60.0, problem=agents.problem, check_target=False
+        )
+        try:
+            await within(60, link.gather(2))
+            with pytest.raises(CoordinationError, match=r"ended with status 3: .*no more kettles"):
+                # A member may be silent for a minute while it loads: this is not that minute.
+                await within(20, link.prepare("1", plan(NOWHERE, "hold 1/s for 1s"), files))
+        finally:
+            await within(30, link.close())
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_command_does_not_wait_for_agents_that_have_died(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from twisted.internet import reactor
+
+    from rascal.cli.load.reaching import agents_for, link_for
+
+    dead = [sys.executable, "-c", "import sys; sys.exit('rascal-agent: no kettle is there')"]
+    monkeypatch.setattr(embedded, "agent_command", lambda *_: dead)
+    given = {"agents": "2", "redis": None, "token_file": None}
+    wanted = plan(NOWHERE, "hold 1/s for 1s")
+    with agents_for(wanted, given) as reached:
+        link, count = link_for(reactor, wanted, given, reached)
+        try:
+            with pytest.raises(CoordinationError, match="status 1: no kettle is there"):
+                await within(20, link.gather(count))
+        finally:
+            await within(5, link.close())

@@ -65,11 +65,11 @@ def check_agents(order: Order, given: Mapping[str, Any]) -> None:
     """Ask all agents and leave: 0 if each got an answer, 1 if not."""
 
     assert order.plan is not None
-    with refusing(flag_of), agents_for(order.plan, given) as place:
+    with refusing(flag_of), agents_for(order.plan, given) as reached:
 
         async def main(reactor: Any, interrupts: Interrupts) -> list[Said]:
             assert order.plan is not None
-            link, count = link_for(reactor, order.plan, given, place)
+            link, count = link_for(reactor, order.plan, given, reached)
             return await _ask(reactor, order.plan, link, count)
 
         found = go(main)
@@ -83,7 +83,7 @@ def check_agents(order: Order, given: Mapping[str, Any]) -> None:
 
 
 async def _ask(reactor: Any, asked: Plan, link: Link, count: int) -> list[Said]:
-    from twisted.internet.defer import Deferred
+    from twisted.internet.defer import Deferred, TimeoutError
 
     from rascal.load.planning import plan_of
 

@@ -43,8 +43,8 @@ def offer(order: Order, given: Mapping[str, Any], started_fd: int | None) -> Non
             if started_fd is not None:
                 _announce(started_fd, run)
 
-        with agents_for(plan, given) as place:
-            finished = _run(order, given, place, store, Writer(shown), (began, started))
+        with agents_for(plan, given) as reached:
+            finished = _run(order, given, reached, store, Writer(shown), (began, started))
         report(plan, finished, kept=store is not None, json_=given["json_"])
         status = leave_files(given["outputs"], finished, order, store=store, about=about(plan))
         if store is not None:
@@ -55,7 +55,7 @@ def offer(order: Order, given: Mapping[str, Any], started_fd: int | None) -> Non
 def _run(
     order: Order,
     given: Mapping[str, Any],
-    place: Any,
+    reached: Any,
     store: Any,
     writer: Writer,
     tell: tuple[Callable[[str], None], Callable[[str], None]],
@@ -78,7 +78,7 @@ def _run(
         told = exports(reactor, given, writer.tell)
         try:
             await told.open()
-            link, agents = link_for(reactor, plan, given, place, book)
+            link, agents = link_for(reactor, plan, given, reached, book)
             return await run_load(
                 reactor,
                 plan,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from rascal.errors import ConfigError
 
@@ -54,18 +56,28 @@ def targets_for(plan: Plan, token: str) -> Targets:
     return Targets(plan.allow, token or None)
 
 
+@attrs.frozen
+class Reached:
+    """Where the agents are."""
+
+    place: Place | None = None
+    """The Redis; None is this process."""
+    problem: Callable[[], str] = lambda: ""
+    """Why our own agents are not worth waiting for: a line, once one has died."""
+
+
 @contextmanager
-def agents_for(plan: Plan, given: Mapping[str, Any]) -> Iterator[Place | None]:
-    """Where the agents are: at --redis, or started here for this run; None is this process.
+def agents_for(plan: Plan, given: Mapping[str, Any]) -> Iterator[Reached]:
+    """Where the agents are: at --redis, or started here for this run, or this process.
 
     To be entered in the main thread, before the reactor runs. Raises ConfigError and
     CoordinationError.
     """
     count = count_of(given)
     if given["redis"]:
-        yield place_of(given["redis"])
+        yield Reached(place_of(given["redis"]))
     elif count is None or count == 1:
-        yield None
+        yield Reached()
     else:
         from rascal.load import embedded
 
@@ -74,25 +86,25 @@ def agents_for(plan: Plan, given: Mapping[str, Any]) -> Iterator[Place | None]:
             words += ["--token-file", os.path.abspath(given["token_file"])]
         with (
             embedded.redis() as server,
-            embedded.agents(server.place, count, targets=plan.allow, words=words),
+            embedded.agents(server.place, count, targets=plan.allow, words=words) as started,
         ):
-            yield server.place
+            yield Reached(server.place, started.problem)
 
 
 def link_for(
     reactor: Any,
     plan: Plan,
     given: Mapping[str, Any],
-    place: Place | None,
+    reached: Reached,
     book: Book | None = None,
 ) -> tuple[Link, int]:
     """The link, and how many agents are wanted of it (0: all that are there).
 
     Args:
-        place: what `agents_for` gave.
+        reached: what `agents_for` gave.
         book: the scenarios, if they are loaded: an engine of this process takes them over.
     """
-    if place is None:
+    if reached.place is None:
         from rascal.load.local import LocalLink
 
         targets = targets_for(plan, own_token(given["token_file"]))
@@ -101,7 +113,9 @@ def link_for(
 
     patience = GATHER if given["redis"] else STARTING
     token = token_of(given["token_file"])
-    link = RedisLink(place, reactor, token=token, patience=patience)
+    link = RedisLink(
+        reached.place, reactor, token=token, patience=patience, problem=reached.problem
+    )
     return link, count_of(given) or 0
 
 
