@@ -161,10 +161,11 @@ class Coordinator:
     async def _not_begun(self, error: Exception) -> Finished:
         """Something came between: the run is in the store already."""
         asked = isinstance(error, CancelledError)
-        self.outcome = "interrupted" if asked else "failed"
+        self.outcome = "interrupted" if asked else "refused"
         self.why = self.why or (f"stopped before load started: {error}".rstrip(": "))
         if not asked:
-            self.keeper.finish("failed", {"outcome": "failed", "status": 2, "why": str(error)})
+            said = {"outcome": self.outcome, "status": 2, "why": str(error)}
+            self.keeper.finish(self.outcome, said)
             await self._close()
             raise error
         return await self._finish()

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from rascal.load.results import Results
 
-Outcome = Literal["completed", "stopped", "aborted", "interrupted", "failed"]
-"""How a run ended: as planned; by a stop rule; agents or the policy; asked to; an error."""
+Outcome = Literal["completed", "stopped", "aborted", "interrupted", "failed", "refused"]
+"""How a run ended: as planned; by a stop rule; agents or the policy; asked to; an error; or it
+never began, because its target or an agent could not be used, or a set-up failed."""
 State = Literal["starting", "running", "draining", "ended"]
 
 

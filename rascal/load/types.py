@@ -274,7 +274,8 @@ class RunStore(Protocol):
         """Put an event on the run's timeline."""
 
     def finish(self, run: str, outcome: str, summary: Mapping[str, Any]) -> None:
-        """End it: "completed", "stopped", "aborted", "interrupted", "failed"."""
+        """End it: "completed", "stopped", "aborted", "interrupted", "failed", or "refused" if
+        no load was ever sent."""
 
     def requests(self, run: str) -> list[Mapping[str, Any]]:
         """What others asked of the run since the last look (stop, change the profile)."""

@@ -32,7 +32,7 @@ class Run:
     """When it gave the last sign of life."""
     ended: float | None
     outcome: str
-    """completed, stopped, aborted, interrupted, failed; empty while it runs."""
+    """completed, stopped, aborted, interrupted, failed, refused; empty while it runs."""
     status: int | None
     """The exit status of the command."""
     summary: Mapping[str, Any]

@@ -104,7 +104,8 @@ class Writer:
             write.execute("UPDATE runs SET started = ? WHERE id = ?", (started, self._of(run)))
 
     def finish(self, run: str, outcome: str, summary: Mapping[str, Any]) -> None:
-        """End it: "completed", "stopped", "aborted", "interrupted", "failed"."""
+        """End it: "completed", "stopped", "aborted", "interrupted", "failed", or "refused" if
+        no load was ever sent."""
         known = self._run(run)
         self._flush(PATIENCE)
         if self._pending:

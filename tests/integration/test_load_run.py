@@ -294,7 +294,10 @@ async def test_an_unreachable_target_is_an_error_before_load_starts(
     with Store(tmp_path / "runs.db") as store:
         with pytest.raises(TargetError, match=r"cannot be reached: .*: connection refused"):
             await run(tmp_path, PLAIN, target=server.url, rate="5/s", for_="1s", store=store)
-        assert [one.outcome for one in store.runs()] == ["failed"]
+        # It never began: nobody takes it for a run that went wrong.
+        kept = store.runs()[0]
+        assert (kept.outcome, kept.status, kept.started) == ("refused", 2, None)
+        assert "cannot be reached" in kept.summary["why"]
 
 
 @pytest_twisted.ensureDeferred

@@ -91,7 +91,8 @@ def test_what_goes_wrong_before_the_start_is_raised(where: str) -> None:
     assert stage.clock.getDelayedCalls() == []
     if where != "gather":
         assert store.finished is not None
-        assert store.finished[0] == "failed"
+        assert store.finished[0] == store.finished[1]["outcome"] == "refused"
+        assert store.finished[1]["status"] == 2
         assert store.finished[1]["why"] == "no agents are there"
 
 

@@ -20,7 +20,10 @@ INTERRUPTED = 130
 OFFERED = 50
 """Runs that a shell is offered."""
 
-OUTCOMES = ("completed", "stopped", "aborted", "interrupted", "failed", "running", "lost")
+OUTCOMES = (
+    *("completed", "stopped", "aborted", "interrupted", "failed", "refused"),
+    *("running", "lost"),
+)
 
 
 def reading(function: Callable[..., Any]) -> Callable[..., Any]:
