@@ -69,7 +69,6 @@ class Record:
     """Other reasons why the run proves nothing: an agent was lost, …"""
     looks: int = 1
     """2 if the recovery was extended because the first look was unsure."""
-    """Shares of the load that the probe's ramp reached, one a second, for "works up to"."""
 
 
 @attrs.frozen(kw_only=True)

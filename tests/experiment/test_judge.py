@@ -37,5 +37,5 @@ def test_what_an_overloaded_system_still_serves_is_told() -> None:
     make, _ = SYSTEMS["two thirds of capacity gone"]
     found = judge(make(World(RATE, 3, probe=True)))
     assert found.name == "overloaded"
-    # 50 % of the capacity was used, a third of it is left.
-    assert found.carries is not None and 0.4 < found.carries < 0.85
+    # Half of the capacity was used, a third of it is left; what waits too long is given up.
+    assert found.carries is not None and 0 <= found.carries < 0.85
