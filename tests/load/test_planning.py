@@ -190,6 +190,19 @@ def test_a_load_file() -> None:
     assert plan.options == {"size": "1:30", "deep": "no"}
 
 
+def test_what_a_load_run_cannot_answer_is_refused_at_its_place() -> None:
+    text = (
+        "scenarios: shop.py\ntarget: http://127.0.0.1:8080\nrate: 5/s\nfor: 9s\n"
+        "objectives:\n  - p95 < 1s\n  - goodput_kept > 90%\n"
+        "stop: [failed > 9% for 1500ms, in_flight(buy) > 9]\n"
+    )
+    found = findings(plan_of, load_values(text, "e.yml"), scenarios=NAMED, path="e.yml")
+    assert [one.partition(": ")[0] for one in found] == ["e.yml:7:5", "e.yml:8:8", "e.yml:8:32"]
+    assert "compares with a baseline" in found[0]
+    assert "write whole seconds" in found[1]
+    assert "of the whole client" in found[2]
+
+
 def test_the_command_line_goes_before_the_file() -> None:
     file = load_values(FILE, "evening.yml")
     given = {"rate": "5/s", "for": "2s", "seed": "3", "options": {"deep": "yes"}, "users": None,
