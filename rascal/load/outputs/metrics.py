@@ -11,20 +11,22 @@ Gathering goes in steps of a flow each, so that the process that sends the load 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from rascal.histogram import Histogram, bounds
-from rascal.load.types import Row
+from rascal.load.types import Meters, Row
 
 if TYPE_CHECKING:
     from rascal.load.running import Snapshot
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of the buckets of latencies, seconds."""
+PATIENCE = 30
+"""Seconds for which a report that is missing may come late."""
 FLOWS = 500
 """Flows that are told apart; more are left out (the files at the end have all)."""
 
@@ -99,8 +101,8 @@ class Gatherer:
     def __init__(self) -> None:
         self._highest: dict[tuple[str, Labels], float] = {}
         self._spreads: dict[tuple[str, Labels], Spread] = {}
-        self._seen = -1
-        """The last second whose agents' counts are in these."""
+        self._next: dict[str, int] = {}
+        """Of each agent the first second whose counts are not in these."""
         self._unsound: dict[tuple[str, str], int] = {}
         self._connections: dict[str, int] = {}
 
@@ -137,10 +139,7 @@ class Gatherer:
     def _agents(self, found: Made, snapshot: Snapshot) -> None:
         closed = snapshot.closed
         for name, meters in snapshot.results.meters.items():
-            for second in range(self._seen + 1, closed + 1):
-                one = meters.get(second)
-                if one is None:
-                    continue
+            for one in self._new(name, meters, closed):
                 self._connections[name] = self._connections.get(name, 0) + one.connections
                 for reason in one.unsound:
                     self._unsound[name, reason] = self._unsound.get((name, reason), 0) + 1
@@ -152,11 +151,22 @@ class Gatherer:
             found["agent.lag"].add(last.lag, agent=name)
             if last.lateness.count > 0:
                 found["agent.late"].add(last.lateness.percentile(99), agent=name)
-        self._seen = max(self._seen, closed)
         for name, count in self._connections.items():
             found["agent.connections"].add(count, agent=name)
         for (name, reason), count in self._unsound.items():
             found["agent.unsound"].add(count, agent=name, reason=reason)
+
+    def _new(self, name: str, meters: Mapping[int, Meters], closed: int) -> Iterator[Meters]:
+        """Seconds of an agent that were not there before; one that is missing is waited for."""
+        at = self._next.get(name, 0)
+        while at <= closed:
+            one = meters.get(at)
+            if one is not None:
+                yield one
+            elif at > closed - PATIENCE:
+                break
+            at += 1
+        self._next[name] = at
 
     def _flow(self, found: Made, name: str, row: Row) -> None:
         found["calls.planned"].add(row.planned, flow=name)

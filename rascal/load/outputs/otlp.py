@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as Late
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
@@ -307,7 +308,7 @@ class Sender:
             self._go_on()
         if self._queue or self._busy or self._gathering:
             self._idle = Deferred()
-            with suppress(TimeoutError):
+            with suppress(Late):
                 await self._idle.addTimeout(LAST, self._reactor)
             self._idle = None
         left = self.lost + len(self._queue) + self._busy
@@ -353,6 +354,6 @@ def _words(error: Exception) -> str:
     reasons = getattr(error, "reasons", None)
     if reasons:
         error = reasons[0].value
-    if isinstance(error, TimeoutError | ConnectTimeout):
+    if isinstance(error, Late | ConnectTimeout):
         return f"no answer within {TIMEOUT:g}s"
     return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
