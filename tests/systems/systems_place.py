@@ -6,6 +6,7 @@ so that they can be read and tried by hand; here these are replaced by the free 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -25,8 +26,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LONGEST = 400.0
 """Seconds for one experiment, with its probe."""
-FIRST = ("nice", "-n", "-10") if os.geteuid() == 0 else ()
-"""Where it is allowed these processes go before others: what they do is measured."""
 USUAL = {"shop": 8080, "control": 8474, "db": 3306}
 """The ports in the files."""
 
@@ -111,14 +110,16 @@ def judged(known: Known, folder: Path, seed: int = 1) -> Judged:
     with Children(folder) as children:
         server = SERVERS[known.needs](children)
         upstreams = {known.needs: (server.protocol, server.address)}
-        node = start_node(children, upstreams, seed=seed, prefix=FIRST)
+        node = start_node(children, upstreams, seed=seed)
         shop = free_port()
         place = f"{known.needs}={node.addresses[known.needs][1]}"
-        words = [*FIRST, sys.executable, HERE / "shops.py", known.service, str(shop), place]
+        words = [sys.executable, HERE / "shops.py", known.service, str(shop), place]
         children.start("shop", words, ready=listening(("127.0.0.1", shop)))
         ports = {"shop": shop, "control": int(node.url.rpartition(":")[2]), "db": server.address[1]}
+        for child in children.running:
+            first(child.pid)
         file = written(known.file, folder, ports)
-        words = [*FIRST, sys.executable, HERE / "run_file.py", file, str(seed)]
+        words = [sys.executable, HERE / "run_file.py", file, str(seed)]
         child = children.start("experiment", words)
         child.wait_ready(lambda: child.process.poll() is not None, seconds=LONGEST)
         found = json.loads((folder / "verdict.json").read_text("utf-8"))
@@ -132,6 +133,18 @@ def judged(known: Known, folder: Path, seed: int = 1) -> Judged:
         seconds=time.monotonic() - began,
         because=known.because,
     )
+
+
+def first(pid: int) -> None:
+    """Where it is allowed it goes before others from now on: what it does is measured.
+
+    Not before it is ready: what starts beside it would hold it up.
+    """
+    threads = Path(f"/proc/{pid}/task")
+    if os.geteuid() == 0 and threads.is_dir():
+        for thread in list(threads.iterdir()):
+            with contextlib.suppress(OSError):  # it has ended, or we may not after all
+                os.setpriority(os.PRIO_PROCESS, int(thread.name), -10)
 
 
 def written(file: Path, folder: Path, ports: dict[str, int]) -> Path:
