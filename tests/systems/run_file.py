@@ -1,4 +1,7 @@
-"""Run one experiment file to its verdict: python run_file.py FILE SEED, verdict.json beside it."""
+"""Run one experiment file to its verdict: python run_file.py FILE SEED.
+
+It leaves verdict.json and the store of the run beside the file.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +43,10 @@ def main() -> None:
 
     async def run() -> None:
         from rascal.experiment.running import run_experiment
+        from rascal.store import Store
 
-        done = await run_experiment(loop, experiment, watcher=Watcher())
+        with Store(str(file.with_name("runs.sqlite"))) as store:
+            done = await run_experiment(loop, experiment, watcher=Watcher(), store=store)
         verdict = done.verdict
         status[0] = done.status
         found = {
