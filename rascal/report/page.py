@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from rascal.report.plots import Drawing, Plot, draw
+from rascal.report.ranges import Ranges
 from rascal.report.tables import Table
+from rascal.report.timeline import Timeline
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -125,7 +127,7 @@ class Messages:
     kind: str = "messages"
 
 
-Block = Words | Tiles | Notes | Plots | Grid | Facts | Code | Messages
+Block = Words | Tiles | Notes | Plots | Grid | Facts | Code | Messages | Timeline | Ranges
 
 
 @attrs.frozen
@@ -148,6 +150,27 @@ class Badge:
 
 
 @attrs.frozen(kw_only=True)
+class Sign:
+    """A little curve beside the headline, over a band: what happened, without a word."""
+
+    path: str
+    """In a box of 46 to 34; the band lies from 14 to 28."""
+    tone: Tone = ""
+    dashed: str = ""
+    """A second path."""
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """The answer in one word, with its sign: stands first of all."""
+
+    word: str
+    sign: Sign
+    note: str = ""
+    """Behind the word, small."""
+
+
+@attrs.frozen(kw_only=True)
 class Page:
     """A whole report."""
 
@@ -157,11 +180,25 @@ class Page:
     under: str = ""
     """Below the title."""
     badges: Sequence[Badge] = ()
+    verdicts: Sequence[Verdict] = ()
+    """One, or two where two reports stand side by side."""
     headline: Sequence[str] = ()
     """What came out, in sentences; the first one is the largest."""
     tone: Tone = ""
     sections: Sequence[Section] = ()
     foot: Sequence[str] = ()
+
+    @property
+    def hatched(self) -> list[str]:
+        """Colours that are needed as a hatching."""
+        found: dict[str, None] = {}
+        for section in self.sections:
+            for block in section.blocks:
+                if isinstance(block, Plots | Timeline):
+                    for plot in block.plots:
+                        lines = (one for one in plot.lines if one.style == "hatch")
+                        found |= dict.fromkeys(one.colour for one in lines)
+        return list(found)
 
 
 def render(page: Page) -> str:

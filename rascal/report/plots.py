@@ -20,7 +20,7 @@ import attrs
 from rascal.report.scales import Scale, linear, logarithmic, spaced, time_ticks
 from rascal.report.words import clock_text, number
 
-Style = Literal["line", "thin", "dashed", "wash", "area"]
+Style = Literal["line", "thin", "dashed", "wash", "area", "hatch"]
 Tone = Literal["plain", "warn", "fault"]
 Value = float | None
 
@@ -57,6 +57,8 @@ class Band:
     last: float
     label: str = ""
     tone: Tone = "plain"
+    letter: str = ""
+    """Stands in the band; what it means stands elsewhere."""
 
 
 @attrs.frozen(kw_only=True)
@@ -126,11 +128,15 @@ class Plot:
     note: str = ""
     log: bool = False
     stacked: bool = False
+    over: Sequence[Line] = ()
+    """Lines in front of a stack."""
     least_top: float = 0.0
     """The axis goes up to this at least."""
     bands: Sequence[Band] = ()
     marks: Sequence[Mark] = ()
     limits: Sequence[Limit] = ()
+    edges: Sequence[float] = ()
+    """Places where something else begins: a phase."""
     height: int = HEIGHT
 
 
@@ -166,6 +172,7 @@ class Stripe:
     width: str
     label: str
     tone: str
+    letter: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -186,6 +193,7 @@ class Drawing:
     stripes: Sequence[Stripe]
     marks: Sequence[tuple[str, Mark]]
     limits: Sequence[tuple[str, Limit]]
+    edges: Sequence[str]
     readings: str
     """JSON for the script: texts of all values."""
 
@@ -198,11 +206,21 @@ class Drawing:
 def draw(plot: Plot) -> Drawing:
     """Find the place of everything."""
     layers = _stacked(plot.lines) if plot.stacked else [list(one.values) for one in plot.lines]
-    scale = _scale(plot, layers)
+    over = [list(one.values) for one in plot.over]
+    scale = _scale(plot, [*layers, *over])
     x = Scale(low=plot.across.first, high=plot.across.last)
     curves = [
         Curve(name=line.name, colour=line.colour, style=line.style, path=path)
         for line, path in zip(plot.lines, _paths(plot, layers, scale), strict=True)
+    ]
+    front = [
+        Curve(
+            name=line.name,
+            colour=line.colour,
+            style=line.style,
+            path=_curve(_places(values, scale, plot), plot),
+        )
+        for line, values in zip(plot.over, over, strict=True)
     ]
     ticks = spaced(scale.ticks, scale, 0.12)
     shown = plot.tick or (lambda value: _plain(plot.text(value)))
@@ -212,8 +230,8 @@ def draw(plot: Plot) -> Drawing:
         label=_label(plot),
         height=plot.height,
         top=TOP,
-        curves=list(reversed(curves)) if plot.stacked else curves,
-        legend=curves,
+        curves=[*(reversed(curves) if plot.stacked else curves), *front],
+        legend=[*front, *curves],
         x=_x_ticks(plot.across, x),
         y=[
             Tick(at=_short(TOP + (1 - scale.place(one)) * plot.height), text=shown(one))
@@ -227,6 +245,7 @@ def draw(plot: Plot) -> Drawing:
             for one in plot.limits
             if scale.low <= one.value <= scale.high
         ],
+        edges=[_percent(x.place(one)) for one in plot.edges if x.low < one < x.high],
         readings=_readings(plot),
     )
 
@@ -252,13 +271,17 @@ def _stacked(lines: Sequence[Line]) -> list[list[Value]]:
 
 def _paths(plot: Plot, layers: Sequence[Sequence[Value]], scale: Scale) -> Iterable[str]:
     for line, values in zip(plot.lines, layers, strict=True):
-        places = [None if one is None else (1 - scale.place(one)) * plot.height for one in values]
+        places = _places(values, scale, plot)
         if plot.stacked:
             yield _steps(places, plot)
         elif line.style in ("wash", "area"):
             yield _area(places, plot)
         else:
             yield _curve(places, plot)
+
+
+def _places(values: Sequence[Value], scale: Scale, plot: Plot) -> list[Value]:
+    return [None if one is None else (1 - scale.place(one)) * plot.height for one in values]
 
 
 def _x_at(plot: Plot, index: float) -> float:
@@ -320,7 +343,13 @@ def _stripe(band: Band, x: Scale) -> Iterable[Stripe]:
         return
     first, last = x.place(band.first), x.place(band.last)
     width = max(last - first, 0.002)
-    yield Stripe(x=_percent(first), width=_percent(width), label=band.label, tone=band.tone)
+    yield Stripe(
+        x=_percent(first),
+        width=_percent(width),
+        label=band.label,
+        tone=band.tone,
+        letter=band.letter,
+    )
 
 
 def _marks(plot: Plot, x: Scale) -> list[tuple[str, Mark]]:
@@ -361,7 +390,7 @@ def _readings(plot: Plot) -> str:
             "colour": line.colour,
             "values": ["" if one is None else plot.text(one) for one in line.values],
         }
-        for line in plot.lines
+        for line in (*plot.over, *plot.lines)
     ]
     across = plot.across
     shift = across.step / 2 if across.by_start else 0.0
@@ -373,7 +402,7 @@ def _readings(plot: Plot) -> str:
 def _label(plot: Plot) -> str:
     """`Latency: p50 up to 12ms, p99 up to 300ms.`"""
     parts = []
-    for line in plot.lines:
+    for line in (*plot.over, *plot.lines):
         there = [one for one in line.values if one is not None]
         if there:
             parts.append(f"{line.name} up to {plot.text(max(there))}")
