@@ -170,6 +170,7 @@ def _findings(
 ) -> tuple[list[str], list[str]]:
     """Warnings, and those among them that make the run invalid."""
     invalid = []
+    words = ", ".join(f"{word} {times}" for word, times in unsound["reasons"].items())
     if run.outcome in ("failed", "aborted"):
         invalid.append(run.why)
     share = offered["share"]
@@ -179,7 +180,6 @@ def _findings(
             f"arrivals were not even dropped ({share:.1%} were offered, {OFFERED:.0%} are needed)"
         )
     if unsound["share"] > UNSOUND:
-        words = ", ".join(f"{word} {times}" for word, times in unsound["reasons"].items())
         invalid.append(
             f"the client was the bottleneck in {len(unsound['seconds'])} seconds "
             f"({unsound['share']:.0%}; {UNSOUND:.0%} are allowed): {words}. Use more agents, "
@@ -187,7 +187,11 @@ def _findings(
         )
     warnings = list(invalid)
     if 0 < unsound["share"] <= UNSOUND:
-        warnings.append(f"{len(unsound['seconds'])} seconds are not to be trusted")
+        many = len(unsound["seconds"])
+        warnings.append(
+            f"{many} second{' is' if many == 1 else 's are'} not to be trusted: the client was "
+            f"the bottleneck ({words})"
+        )
     planned, dropped = offered["planned"], offered["dropped"]
     if planned and dropped / planned > DROPPED:
         warnings.append(

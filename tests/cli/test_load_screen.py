@@ -83,7 +83,9 @@ def test_the_live_view_and_the_report_in_its_place(server: int, tmp_path: Path) 
         lines = screen.text.splitlines()
         assert lines[0] == f"run 1  page.py → http://127.0.0.1:{server}"
         assert re.fullmatch(r"0:\d\d of 9:00  ·{24}  8:5\d left", lines[1])
-        assert re.match(r"offered [\d.]+/s  started [\d.]+/s  ok [\d.]+/s of [\d.]+/s", lines[3])
+        assert re.match(
+            r"arrivals offered [\d.]+/s, started [\d.]+/s  calls [\d.]+/s, ok [\d.]+/s", lines[3]
+        )
         titles = [line.split()[0] for line in lines if line]
         assert titles.count("FLOW") == 1 and titles.count("AGENT") == 1
         assert re.search(r"^nowhere .* 100 % ", screen.text, re.MULTILINE)

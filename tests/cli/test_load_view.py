@@ -114,8 +114,22 @@ def test_warnings() -> None:
     said = "\n".join(look.warnings)
     assert "agent b is lost" in said
     assert "agent local is the bottleneck (cpu, late) in 3 of the last 10 s" in said
+    assert plain_line(look).endswith("unsound 3 of 10 s (cpu, late)")
     assert "24 arrivals dropped" in said
     assert "2 reports of agents are missing" in said
+
+
+def test_unsound_seconds_of_many_agents_are_one_warning() -> None:
+    results = Results()
+    for number in range(7):
+        for second in range(4):
+            meters = Meters(unsound=("late",) if second == number % 2 else ())
+            results.add(report(second, {}, agent=f"a{number}", meters=meters))
+    look = History().look(snapshot(results, closed=3, agents={}))
+    assert look.warnings == [
+        "agents a0, a1, a2, a3, a4 and 2 more are the bottleneck (late) in 2 of the last 4 s: "
+        "these seconds do not count"
+    ]
 
 
 # ---- lines
@@ -127,7 +141,7 @@ def test_the_view_of_a_steady_run(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = plain(view_lines(look, "run 17  shop.py → http://t", 100, "hint")).splitlines()
     assert lines[0] == "run 17  shop.py → http://t"
     assert re.fullmatch(r"0:12 of 1:00  █+·+  0:48 left", lines[1])
-    assert lines[3] == "offered 20.0/s  started 20.0/s  ok 38.0/s of 40.0/s calls"
+    assert lines[3] == "arrivals offered 20.0/s, started 20.0/s  calls 40.0/s, ok 38.0/s"
     assert lines[4] == "in flight 3  users 5"
     flows = [line.split() for line in lines if line.startswith(("checkout", "page", "all"))]
     assert flows[0] == words("checkout 240 20.0/s 18.0/s 10 % 40ms 40ms 40ms 40ms")
@@ -171,9 +185,8 @@ def test_one_line_for_logs() -> None:
     look = watched(steady(12), 12)
     assert plain_line(look).split("  ")[1:] == [
         "0:12/1:00",
-        "offered 20.0/s",
-        "started 20.0/s",
-        "ok 38.0/s",
+        "arrivals offered 20.0/s, started 20.0/s",
+        "calls 40.0/s, ok 38.0/s",
         "failed 5.0 %",
         "p50 10ms",
         "p95 40ms",

@@ -125,6 +125,7 @@ def test_a_run_in_words(kept: Store, runs: Runs) -> None:
         "rascal=1.0",
         "Times count from when a call should have started",
         "! 1 seconds are not to be trusted",
+        "! unsound: second ",
         "load starts",
         "2 failing exchanges were kept: rascal runs samples 1",
     ):

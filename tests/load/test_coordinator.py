@@ -414,7 +414,9 @@ def test_a_few_unsound_seconds_are_a_warning() -> None:
     stage.last()
     finished = stage.result()
     assert finished.status == 0
-    assert finished.summary["warnings"] == ["1 seconds are not to be trusted"]
+    assert finished.summary["warnings"] == [
+        "1 second is not to be trusted: the client was the bottleneck (lag 1)"
+    ]
 
 
 def test_arrivals_that_nobody_began_make_a_run_invalid() -> None:

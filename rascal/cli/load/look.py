@@ -25,6 +25,8 @@ RATE = 5
 """Closed seconds over which rates are shown."""
 KEPT = 120
 """Points of the small curves."""
+NAMED = 5
+"""Agents that a warning names."""
 PERCENTILES = (50.0, 95.0, 99.0)
 
 
@@ -93,6 +95,19 @@ class AgentLook:
 
 
 @attrs.frozen(kw_only=True)
+class Unsound:
+    """Of the last closed seconds: how many some agent could not do soundly, which, and why."""
+
+    seconds: int = 0
+    of: int = 0
+    agents: Sequence[str] = ()
+    reasons: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        return f"unsound {self.seconds} of {self.of} s ({', '.join(self.reasons)})"
+
+
+@attrs.frozen(kw_only=True)
 class Look:
     """All that is shown."""
 
@@ -116,6 +131,7 @@ class Look:
     """Calls a second, one value for each second that has settled."""
     tails: Sequence[float | None]
     """p99 of the same seconds."""
+    unsound: Unsound = Unsound()
     warnings: Sequence[str] = ()
 
 
@@ -178,6 +194,7 @@ class History:
             users=sum(one.users for one in alive),
             rates=tuple(self._rates),
             tails=tuple(self._tails),
+            unsound=_unsound(snapshot),
         )
         return attrs.evolve(look, warnings=warnings_of(look, snapshot))
 
@@ -269,19 +286,35 @@ def _agents(snapshot: Snapshot) -> list[AgentLook]:
     return found
 
 
+def _unsound(snapshot: Snapshot) -> Unsound:
+    bad: set[int] = set()
+    names: dict[str, None] = {}
+    reasons: dict[str, None] = {}
+    for name, seconds in sorted(snapshot.results.meters.items()):
+        for second in range(snapshot.closed - WINDOW + 1, snapshot.closed + 1):
+            found = seconds[second].unsound if second in seconds else ()
+            if found:
+                bad.add(second)
+                names[name] = None
+                reasons.update(dict.fromkeys(found))
+    of = min(WINDOW, snapshot.closed + 1)
+    return Unsound(seconds=len(bad), of=of, agents=tuple(names), reasons=tuple(reasons))
+
+
 def warnings_of(look: Look, snapshot: Snapshot) -> list[str]:
     """What makes these numbers worth less than they look."""
-    found = []
-    for one in look.agents:
-        if one.lost:
-            found.append(f"agent {one.name} is lost")
-        elif one.unsound:
-            why = ", ".join(one.unsound)
-            most = max(one.unsound.values())
-            found.append(
-                f"agent {one.name} is the bottleneck ({why}) in {most} of the last "
-                f"{min(WINDOW, snapshot.closed + 1)} s: these seconds do not count"
-            )
+    found = [f"agent {one.name} is lost" for one in look.agents if one.lost]
+    if look.unsound.seconds:
+        bad = look.unsound
+        names = ", ".join(bad.agents[:NAMED])
+        many = len(bad.agents)
+        who = f"agents {names}" if many > 1 else f"agent {names}"
+        if many > NAMED:
+            who += f" and {many - NAMED} more"
+        found.append(
+            f"{who} {'are' if many > 1 else 'is'} the bottleneck ({', '.join(bad.reasons)}) in "
+            f"{bad.seconds} of the last {bad.of} s: these seconds do not count"
+        )
     if look.arrivals.dropped:
         found.append(
             f"{look.arrivals.dropped:,} arrivals dropped: the bound of iterations under way is "

@@ -83,18 +83,22 @@ def _state_line(look: Look) -> str:
 
 
 def _rate_lines(look: Look) -> list[str]:
-    arrivals = [
-        f"offered {rate_text(look.arrived)}",
-        f"started {rate_text(look.started)}",
-        f"ok {rate_text(look.calls.ok)} of {rate_text(look.calls.rate)} calls",
-    ]
     wanted = f" of {number(look.target_users)}" if look.target_users else ""
     more = [f"in flight {number(look.in_flight)}", f"users {number(look.users)}{wanted}"]
     if look.arrivals.dropped:
         more.append(click.style(f"dropped {number(look.arrivals.dropped)}", fg="red"))
     if look.calls.counts.reduced:
         more.append(f"reduced {number(look.calls.counts.reduced)}")
-    return [GAP.join(arrivals), GAP.join(more)]
+    return [GAP.join(_rates(look)), GAP.join(more)]
+
+
+def _rates(look: Look) -> list[str]:
+    """What is offered counts arrivals, or users' rounds; what the target does counts calls."""
+    what = "iterations" if look.target_users else "arrivals"
+    return [
+        f"{what} offered {rate_text(look.arrived)}, started {rate_text(look.started)}",
+        f"calls {rate_text(look.calls.rate)}, ok {rate_text(look.calls.ok)}",
+    ]
 
 
 def _flow_lines(look: Look, limit: int) -> list[str]:
@@ -180,8 +184,7 @@ def plain_line(look: Look) -> str:
     if look.ends:
         when += f"/{clock_text(look.ends)}"
     facts = [time.strftime("%H:%M:%S"), look.state if look.state != "running" else "", when]
-    facts += [f"offered {rate_text(look.arrived)}", f"started {rate_text(look.started)}"]
-    facts += [f"ok {rate_text(look.calls.ok)}", f"failed {share_text(look.calls.counts.failed)}"]
+    facts += [*_rates(look), f"failed {share_text(look.calls.counts.failed)}"]
     if look.calls.latency:
         names = ("p50", "p95", "p99", "max")
         facts += [
@@ -191,4 +194,6 @@ def plain_line(look: Look) -> str:
     facts.append(f"in flight {number(look.in_flight)}")
     if look.arrivals.dropped:
         facts.append(f"dropped {number(look.arrivals.dropped)}")
+    if look.unsound.seconds:
+        facts.append(str(look.unsound))
     return GAP.join(fact for fact in facts if fact)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -18,6 +19,8 @@ from rascal.units import plain_text
 
 ALL = "all"
 EVENTS = 20
+STRETCHES = 8
+"""Of unsound seconds that are named."""
 TIMES = (50.0, 95.0, 99.0)
 TITLES = (
     "FLOW",
@@ -290,6 +293,37 @@ def _agents(agents: Mapping[str, Mapping[int, Meters]]) -> None:
         )
     grid(titles, rows, right=titles[1:-1])
     say("CPU, busy, lag and in flight: the highest second.")
+    unsound = unsound_line(agents)
+    if unsound:
+        say(click.style(f"! {unsound}", fg="yellow"))
+
+
+def unsound_line(agents: Mapping[str, Mapping[int, Meters]]) -> str:
+    """The seconds in which an agent was the bottleneck, and why; "" if there are none."""
+    bad: set[int] = set()
+    reasons: Counter[str] = Counter()
+    for seconds in agents.values():
+        for second, meters in seconds.items():
+            if meters.unsound:
+                bad.add(second)
+                reasons.update(meters.unsound)
+    if not bad:
+        return ""
+    ranges = stretches(sorted(bad))
+    shown = ", ".join(ranges[:STRETCHES]) + (", …" if len(ranges) > STRETCHES else "")
+    why = ", ".join(f"{reason} {times}" for reason, times in reasons.most_common())
+    return f"unsound: second{'s' if len(bad) > 1 else ''} {shown}: an agent was too slow ({why})"
+
+
+def stretches(seconds: Sequence[int]) -> list[str]:
+    """`3`, `7-9`: sorted numbers, what is on end together."""
+    found: list[list[int]] = []
+    for one in seconds:
+        if found and one == found[-1][1] + 1:
+            found[-1][1] = one
+        else:
+            found.append([one, one])
+    return [f"{a}" if a == b else f"{a}-{b}" for a, b in found]
 
 
 def _findings(run: Run) -> None:
