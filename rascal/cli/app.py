@@ -36,6 +36,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "agents": "List the agents that wait at a Redis.",
         "runs": "What has run and what came out: list, show, compare, export, delete.",
     },
+    "Judge": {
+        "experiment": "What happens under load when something fails: run, check, explain, judge.",
+    },
     "Set up": {
         "proxy": "Add, change, remove, enable, disable a proxy.",
         "check": "Read a proxies.ini and say what is wrong with it.",

@@ -60,6 +60,11 @@ NAMES = (
     "recipe", "nodes", "load", "phases", "faults", "scripts", "uses", "deadlines", "objectives",
     "stop", "invariants", "expect", "thresholds", "labels", *OPTIONS,
 )  # fmt: skip
+SHARES = (
+    "keep", "cascade_dip", "dishonest", "baseline_ok", "offered", "unsound", "clear", "slow_share",
+    "reduced", "sure", "sure_again",
+)  # fmt: skip
+"""Thresholds that are a share of something."""
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,63}")
 _FAULT, _FAULT_END = Time("fault"), Time("fault.end")
 CONTAINER_KINDS = tuple(CONTAINERS)
@@ -83,6 +88,15 @@ def experiment_of(text: str, path: str) -> Experiment:
         raise ConfigErrors([ConfigError(message, path=path)])
     reader = _Reader(found, path)
     return reader.experiment()
+
+
+def thresholds_of(texts: Mapping[str, str], base: Thresholds) -> Thresholds:
+    """Thresholds as texts (`keep` to `90%`) over others; raises ConfigErrors."""
+    reader = _Reader(Block(thresholds=Block(texts)), "")
+    found = reader.thresholds(base)
+    if reader.findings:
+        raise ConfigErrors(reader.findings)
+    return found
 
 
 class _Reader(Wishes):
@@ -233,7 +247,7 @@ class _Reader(Wishes):
             self.wrong(error.message, "expect")
             return None
 
-    def thresholds(self) -> Thresholds:
+    def thresholds(self, base: Thresholds | None = None) -> Thresholds:
         given = self.block("thresholds")
         fields = {field.name: field for field in attrs.fields(Thresholds)}
         self.unknown(given, fields, "thresholds")
@@ -247,8 +261,10 @@ class _Reader(Wishes):
                 continue
             scale = {"%": 0.01, "ms": 0.001}.get(number[2] or "", 1.0)
             value = float(number[1]) * scale
+            if name in SHARES and not 0 <= value <= 1:
+                self.finding(f"{name} is a share: write {text}%, or a number to 1", name, text)
             changes[str(name)] = int(value) if isinstance(fields[name].default, int) else value
-        return Thresholds(**changes)
+        return attrs.evolve(base or Thresholds(), **changes)
 
     def objectives(self) -> Iterable[Objective]:
         for text in as_list(self.values.get("objectives")):
