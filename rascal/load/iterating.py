@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from rascal.load.book import last_line
 from rascal.load.feeders import UsedUp
+from rascal.load.http.answer import Answer
 from rascal.load.http.errors import RequestFailed
 from rascal.load.setting import do
 from rascal.load.types import SERVED
@@ -159,7 +160,10 @@ class Iteration:
             return
         else:
             self._waited = waited
-            waited.addBoth(self._resume)
+            if type(waited) is Answer:
+                waited.wait(self._resume)
+            else:
+                waited.addBoth(self._resume)
             return
         self._done(None)
 

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from rascal.load.http.answer import Answer
 from rascal.load.http.connections import NO_TIMES, Connection
 from rascal.load.http.errors import RequestFailed, failure_of
 from rascal.load.http.response import Reply, Response
@@ -77,7 +78,7 @@ class Exchange:
         self.connection: Connection | None = None
         self.dial: Dial | None = None
         """The connection that is being opened for it, if none was idle."""
-        self.deferred: Deferred[Any] = Deferred(self.cancel)
+        self.deferred = Answer(self.cancel)
         call.sent = len(data)
         self.deadline = call.started + seconds
         self.table = table = session.client.wheel.table(seconds)
