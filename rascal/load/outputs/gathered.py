@@ -61,46 +61,47 @@ class Gathered:
 
 
 def gather(source: Source, run: str) -> Gathered:
-    """Read it."""
+    """Read it, one flow after the other: a long run does not fit well into memory."""
     told = source.run(run)
-    every = {name: source.series(run, "flow", name) for name in source.flows(run)}
     meters = source.meters(run)
-    scenarios = {
-        name: source.total(run, "scenario", name) for name in source.flows(run, "scenario")
-    }
-    last = max(
-        (second for seconds in (*every.values(), *meters.values()) for second in seconds), default=0
-    )
+    # Nothing is reported of a second that lies beyond the agents' clocks.
+    last = max((second for seconds in meters.values() for second in seconds), default=0)
     step = width_of_steps(last + 1, STEPS)
-    count = last // step + 1
-    rows = [Row() for _ in range(count)]
-    for seconds in every.values():
-        for second, row in seconds.items():
-            if second >= 0:
-                rows[second // step].add(row)
-    total = Row()
-    for row in rows:
-        total.add(row)
-    unsound: dict[int, tuple[str, ...]] = {}
-    for measured in meters.values():
-        for second, one in measured.items():
-            if one.unsound:
-                unsound[second] = tuple(dict.fromkeys((*unsound.get(second, ()), *one.unsound)))
+    rows = [Row() for _ in range(last // step + 1)]
+    flows = {}
+    for name in source.flows(run):
+        total = flows[name] = Row()
+        for second, row in source.series(run, "flow", name).items():
+            rows[min(max(second // step, 0), len(rows) - 1)].add(row)
+            total.add(row)
+    every = Row()
+    for row in flows.values():
+        every.add(row)
+    scenarios = source.flows(run, "scenario")
     return Gathered(
         run=told,
         digests=source.digests(run),
         seconds=_seconds(told, rows, step),
-        flows={name: source.total(run, "flow", name) for name in every},
-        scenarios=scenarios,
-        all=total,
+        flows=flows,
+        scenarios={name: source.total(run, "scenario", name) for name in scenarios},
+        all=every,
         step=step,
         rows=rows,
-        agents={name: _stepped(measured, step, count) for name, measured in meters.items()},
+        agents={name: _stepped(measured, step, len(rows)) for name, measured in meters.items()},
         sums={name: joined(measured.values()) for name, measured in meters.items()},
-        unsound=dict(sorted(unsound.items())),
+        unsound=_unsound(meters),
         events=source.events(run),
         samples=source.samples(run),
     )
+
+
+def _unsound(meters: Mapping[str, Mapping[int, Meters]]) -> dict[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = {}
+    for measured in meters.values():
+        for second, one in measured.items():
+            if one.unsound:
+                found[second] = tuple(dict.fromkeys((*found.get(second, ()), *one.unsound)))
+    return dict(sorted(found.items()))
 
 
 def _seconds(told: Told, rows: Sequence[Row], step: int) -> float:

@@ -164,11 +164,12 @@ def failing(it: Gathered) -> list[Message]:
         key = (sample.flow, sample.outcome)
         kept[key] = kept.get(key, 0) + 1
         if kept[key] <= SAMPLES and len(found) < MESSAGES:
-            found.append(_message(sample))
+            found.append(message(sample))
     return found
 
 
-def _message(sample: Sample) -> Message:
+def message(sample: Sample) -> Message:
+    """An exchange under one line."""
     what = f"{sample.method} {sample.url}".strip()
     more = [sample.detail] if sample.detail else []
     more += [what] if what else []
