@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -25,6 +26,8 @@ REPEATS = ("VERDICT", "RUNS", "SHARE", "BETWEEN")
 ANSWERS = {"yes": "red", "no": "green", "unsure": "yellow"}
 PLAIN = 100
 """Columns of text, at most."""
+WIDE, CUT = 112, 7
+"""Columns from which on all of a flow stands in one table; where it is cut below that."""
 
 
 def lines_of(outcome: Outcome, limit: int | None, *, why: bool = False) -> list[str]:
@@ -38,7 +41,7 @@ def lines_of(outcome: Outcome, limit: int | None, *, why: bool = False) -> list[
     if outcome.kept.faults:
         found += ["", *_fault_lines(outcome, limit)]
     if verdict is not None and verdict.rules:
-        found += ["", *rule_lines(verdict, why=why)]
+        found += ["", *rule_lines(verdict, limit, why=why)]
     return [*found, "", *last_lines(outcome, why=why)]
 
 
@@ -65,8 +68,6 @@ def headline(outcome: Outcome) -> str:
 
 def filled(text: str) -> list[str]:
     """A text, broken to the width."""
-    import textwrap
-
     return textwrap.wrap(text, min(width(), PLAIN)) or []
 
 
@@ -74,10 +75,24 @@ def filled(text: str) -> list[str]:
 
 
 def flow_lines(verdict: Verdict, limit: int | None) -> list[str]:
-    """The table of flows."""
+    """The table of flows; two on a narrow terminal."""
     rows = [_flow_row(one) for one in sorted(verdict.flows, key=lambda one: not one.uses)]
-    paint = {"DISHONEST": _some}
-    found = grid_lines(TITLES, rows, right=TITLES[2:], give="FLOW", paint=paint, limit=limit)
+    cuts = [range(len(TITLES))]
+    if limit is not None and limit < WIDE:
+        cuts = [range(CUT), range(CUT, len(TITLES))]
+    found: list[str] = []
+    for cut in cuts:
+        columns = sorted({0, *cut})
+        titles = [TITLES[at] for at in columns]
+        found += [""] if found else []
+        found += grid_lines(
+            titles,
+            [[row[at] for at in columns] for row in rows],
+            right=[title for title in titles if title not in ("FLOW", "HIT")],
+            give="FLOW",
+            paint={"DISHONEST": _some} if "DISHONEST" in titles else None,
+            limit=limit,
+        )
     notes = [_failures(one) for one in verdict.flows if one.failures]
     notes += [
         f"{one.name}: deadline {time_text(one.deadline)}"
@@ -171,20 +186,23 @@ def _fault_lines(outcome: Outcome, limit: int | None) -> list[str]:
 # ---- rules
 
 
-def rule_lines(verdict: Verdict, *, why: bool) -> list[str]:
+def rule_lines(verdict: Verdict, limit: int | None, *, why: bool) -> list[str]:
     """Each rule, its answer, and what decided it; all that it found with `why`."""
     found = [click.style("RULES, THE WORST FIRST", bold=True)]
     size = max(len(rule.verdict) for rule in verdict.rules)
+    room = max(40, (limit or 100_000) - size - 11)
     for rule in verdict.rules:
         answer = click.style(f"{rule.answer:6}", fg=ANSWERS[rule.answer] if rule.findings else None)
-        head = f"{answer}  {rule.verdict.ljust(size)}"
+        lead = f"{answer}  {rule.verdict.ljust(size)}"
         findings = list(rule.findings) if why else deciding(rule)
         if not findings:
-            found.append(head.rstrip())
-        for at, one in enumerate(findings):
-            lead = head if not at else " " * (8 + size)
+            found.append(lead.rstrip())
+        for one in findings:
             mark = f"{one.answer}: " if why else ""
-            found.append(f"{lead}  {mark}{one.question}{_numbers(one, why=why)}")
+            text = f"{mark}{one.question}{_numbers(one, why=why)}"
+            for line in textwrap.wrap(text, room, break_long_words=False):
+                found.append(f"{lead}  {line}")
+                lead = " " * (8 + size)
     if verdict.amplification is not None:
         found.append(
             f"work per call at the dependency: {verdict.amplification:.2f} × that of the baseline "
@@ -198,6 +216,8 @@ def rule_lines(verdict: Verdict, *, why: bool) -> list[str]:
 def deciding(rule: Rule) -> list[Finding]:
     """The finding that the answer comes from: of several the one furthest on its side."""
     same = [one for one in rule.findings if one.answer == rule.answer] or list(rule.findings)
+    if rule.verdict == "degraded":  # that something was lost the next rule says, too
+        same = [one for one in same if not one.flow] or same
     return sorted(same, key=_margin)[:1]
 
 
@@ -216,7 +236,7 @@ def _numbers(one: Finding, *, why: bool) -> str:
         facts.append(f"second {one.first} to {one.last}")
     if why and one.scatter != 1.0:
         facts.append(f"scatter {one.scatter:.2f}")
-    return f"  ({', '.join(facts)})" if facts else ""
+    return f" ({', '.join(facts)})" if facts else ""
 
 
 # ---- the end

@@ -31,6 +31,8 @@ HINT = "ctrl-C ends it: faults are removed; twice at once"
 TOLD = 6
 OURS = (*LOUD, "fault_on", "fault_off", "fault_removed", "phase")
 """Events that are shown as they happen."""
+KNOWN = ("changed",)
+"""Events that a phase has told already."""
 
 
 class OnTerminal(Shown):
@@ -156,5 +158,7 @@ class Watching:
         """Say it, if it is worth it."""
         if event.kind == "started":
             self._started(self._run)
+        if event.kind in KNOWN:
+            return
         if event.kind in (OURS if self._chatty else LOUD):
             self._writer.tell(event_text(event))

@@ -16,8 +16,10 @@ from rascal.cli.runs.common import (
     when,
 )
 from rascal.store import Run, Store
+from rascal.store.verdicts import verdict_of
 
-TITLES = ("RUN", "NAME", "KIND", "BEGAN", "TOOK", "OUTCOME", "STATUS", "LABELS")
+TITLES = ("RUN", "NAME", "KIND", "BEGAN", "TOOK", "OUTCOME", "VERDICT", "STATUS", "LABELS")
+EXPERIMENT = "experiment"
 SHOWN = 20
 
 
@@ -55,12 +57,18 @@ def list_(
     if json_:
         from rascal.store.export import run_json
 
-        as_json([run_json(run, plan=False) for run in found])
+        as_json([{**run_json(run, plan=False), **_verdict(store, run)} for run in found])
         return
+    rows = [row(run, str(said(store, run).get("word", ""))) for run in found]
+    titles: tuple[str, ...] = TITLES
+    if not any(run.kind == EXPERIMENT for run in found):
+        at = TITLES.index("VERDICT")
+        titles = tuple(one for one in TITLES if one != "VERDICT")
+        rows = [(*cells[:at], *cells[at + 1 :]) for cells in rows]
     asked = bool(labels or outcomes or kind or name)
     grid(
-        TITLES,
-        [row(run) for run in found],
+        titles,
+        rows,
         right=("RUN", "TOOK", "STATUS"),
         give="LABELS",
         paint=PAINT,
@@ -70,7 +78,17 @@ def list_(
     )
 
 
-def row(run: Run) -> tuple[str, ...]:
+def said(store: Store, run: Run) -> dict[str, object]:
+    """The verdict of an experiment; {} of a load run, or one that goes on."""
+    return verdict_of(store, run.id) if run.kind == EXPERIMENT else {}
+
+
+def _verdict(store: Store, run: Run) -> dict[str, object]:
+    found = said(store, run)
+    return {"verdict": found} if found else {}
+
+
+def row(run: Run, verdict: str = "") -> tuple[str, ...]:
     """The cells of one run."""
     took = lasted(run)
     return (
@@ -80,6 +98,7 @@ def row(run: Run) -> tuple[str, ...]:
         when(run),
         "" if took is None else span(took),
         ended(run),
+        verdict,
         "" if run.status is None else str(run.status),
         ", ".join(run.labels),
     )
