@@ -13,7 +13,11 @@ COMMANDS = {
     "compare": ("comparing", "compare", "Hold one run against another, with uncertainty."),
     "events": ("timeline", "events", "List what happened in a run."),
     "samples": ("timeline", "samples", "Show failing exchanges that were kept."),
-    "export": ("files", "export", "Write a run as a page, JUnit, JSON, CSV, an HdrHistogram log, or an archive."),
+    "export": (
+        "files",
+        "export",
+        "Write a run as a page, JUnit, JSON, CSV, HDR log or archive.",
+    ),
     "import": ("files", "import_", "Read runs of an archive."),
     "sources": ("files", "sources", "List the files a run was made of, or write them."),
     "label": ("tending", "label", "Give runs labels, or take some away."),
