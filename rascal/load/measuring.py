@@ -138,10 +138,10 @@ def dishonest(row: Row, deadline: float | None) -> int:
 def deadline_of(results: Results, flow: str, kind: FlowKind = "flow") -> tuple[float, bool]:
     """A flow's deadline, and whether it was derived.
 
-    Given ones are in `results.deadlines`. Else it is five times the run's p95, at least half a
+    Given ones are in `results`. Else it is five times the run's p95, at least half a
     second, at most half the client's time-out.
     """
-    given = results.deadlines.get(flow)
+    given = _given(results, flow, kind)
     if given is not None:
         return given, False
     served = results.series(kind, flow).total.served
@@ -156,7 +156,12 @@ def deadline_for(
     served call unless somebody has given one."""
     if measure == "dishonest":
         return deadline_of(results, flow, kind)[0]
-    return results.deadlines.get(flow) if measure == "goodput" else None
+    return _given(results, flow, kind) if measure == "goodput" else None
+
+
+def _given(results: Results, name: str, kind: FlowKind) -> float | None:
+    of = results.scenario_deadlines if kind == "scenario" else results.deadlines
+    return of.get(name)
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:
@@ -165,6 +170,11 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
     for one in histograms:
         found.add(one)
     return found
+
+
+def total_good(results: Results, names: Iterable[str]) -> int:
+    """Calls of these flows that were served in time, each by its own deadline if it has one."""
+    return sum(good(results.total("flow", (name,)), results.deadlines.get(name)) for name in names)
 
 
 def row_data(row: Row, seconds: float | None = None) -> dict[str, Any]:

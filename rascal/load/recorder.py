@@ -73,6 +73,10 @@ class Recorder:
         self._flows: dict[str, Flow] = {}
         self._scenarios: dict[str, Flow] = {}
         self._first: dict[str, str] = {}
+        self.deadlines: dict[str, float] = {}
+        """Of scenarios, as far as they have one; set by who knows them."""
+        self._owners: dict[str, str] = {}
+        self._owned: dict[str, str] = {}
         self._held: dict[str, dict[int, int]] = {}
         self._keeper = SampleKeeper()
         self._samples: list[Sample] = []
@@ -95,6 +99,8 @@ class Recorder:
         self._keeper.shift(shift)
         self._start = value
         self._held.clear()
+        self._owners.clear()
+        self._owned.clear()
         for flow in (*self._flows.values(), *self._scenarios.values()):
             _reset(flow)
 
@@ -117,6 +123,13 @@ class Recorder:
             self.event("note", f"over {MAX_FLOWS} names of flows: the others count together")
         flow = flows[name] = Flow(name, kind)
         return flow
+
+    def owned(self, flow: Flow, scenario: str) -> None:
+        """A scenario calls this flow: its deadline is the flow's if nobody else does."""
+        name = flow.name
+        owner = self._owners.get(name)
+        if owner != scenario and owner != "":
+            self._owners[name] = self._owned[name] = scenario if owner is None else ""
 
     def begin(self) -> None:
         """A call is under way."""
@@ -280,8 +293,11 @@ class Recorder:
             meters=meters,
             samples=self._samples,
             events=self._events,
+            owners=self._owned,
+            deadlines=dict(self.deadlines) if self._owned else {},
             last=last,
         )
+        self._owned = {}
         self.sequence += 1
         self._samples, self._events = [], []
         self._keeper.reported()

@@ -6,7 +6,7 @@
     rows      count { kind name second row }: the name by number, the second back from the
               report's
     row       flags counters outcomes failures lanes histograms
-    extras    samples and events as JSON, mostly nothing
+    extras    samples, events, deadlines as JSON, mostly nothing
 
 Numbers are varints, zigzag where they can be negative (a row may take back what an earlier one
 counted). Texts are UTF-8 behind their length. Whoever decodes is safe from any bytes: a bound is
@@ -73,11 +73,13 @@ def encode(report: Report) -> bytes:
         put_signed(out, report.second - second)
         put_row(out, row)
     extras = b""
-    if report.samples or report.events:
-        held = {
+    if report.samples or report.events or report.owners:
+        held: dict[str, Any] = {
             "samples": [attrs.asdict(sample) for sample in report.samples],
             "events": [attrs.asdict(event) for event in report.events],
         }
+        if report.owners:
+            held |= {"owners": report.owners, "deadlines": report.deadlines}
         extras = json.dumps(held, separators=(",", ":"), default=str).encode()
     put(out, len(extras))
     out += extras
@@ -238,7 +240,7 @@ def _decode(data: bytes) -> Report:
     if at + size != len(data):
         raise ValueError("it is longer or shorter than it says")
     if size:
-        report.samples, report.events = _extras(json.loads(data[at:]))
+        _take_extras(report, json.loads(data[at:]))
     return report
 
 
@@ -278,7 +280,7 @@ def take_meters(data: bytes, at: int) -> tuple[Meters, int]:
     return meters, at
 
 
-def _extras(held: Any) -> tuple[list[Sample], list[Event]]:
+def _take_extras(report: Report, held: Any) -> None:
     if not isinstance(held, dict):
         raise ValueError("its samples cannot be read")
     samples, events = held.get("samples", []), held.get("events", [])
@@ -286,9 +288,22 @@ def _extras(held: Any) -> tuple[list[Sample], list[Event]]:
         raise ValueError("its samples cannot be read")
     if len(samples) > MAX_ITEMS or len(events) > MAX_ITEMS:
         raise ValueError(f"it has more than {MAX_ITEMS} samples or events")
-    return [Sample(**_fields(Sample, one)) for one in samples], [
-        Event(**_fields(Event, one)) for one in events
-    ]
+    report.samples = [Sample(**_fields(Sample, one)) for one in samples]
+    report.events = [Event(**_fields(Event, one)) for one in events]
+    report.owners = _mapping(held.get("owners", {}), str)
+    report.deadlines = {
+        name: float(seconds)
+        for name, seconds in _mapping(held.get("deadlines", {}), (int, float)).items()
+        if 0 < seconds < MAX_SECOND
+    }
+
+
+def _mapping(given: Any, kind: type | tuple[type, ...]) -> dict[str, Any]:
+    if not isinstance(given, dict) or len(given) > MAX_ITEMS:
+        raise ValueError("its deadlines cannot be read")
+    if not all(isinstance(one, kind) and not isinstance(one, bool) for one in given.values()):
+        raise ValueError("its deadlines cannot be read")
+    return given
 
 
 def _fields(cls: type[Sample] | type[Event], given: Any) -> dict[str, Any]:

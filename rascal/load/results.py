@@ -119,7 +119,8 @@ class Results:
     def __init__(self, run: str = "", members: Iterable[str] = ()) -> None:
         self.run = run
         self.deadlines: dict[str, float] = {}
-        """Of flows, seconds, as far as somebody has given them."""
+        """Of flows, seconds: of those that one scenario alone calls, if that has a deadline."""
+        self.scenario_deadlines: dict[str, float] = {}
         self.timeout = 30.0
         """The client's, seconds; whoever knows the plan sets both."""
         self.meters: dict[str, Shelf[Meters]] = {}
@@ -136,6 +137,7 @@ class Results:
         self.revisions: dict[int, int] = {}
         """Goes up with every change of any row of a second."""
         self._series: dict[str, dict[str, Series]] = {"flow": {}, "scenario": {}}
+        self._owners: dict[str, str] = {}
         self._agents: dict[str, _Agent] = {name: _Agent() for name in members}
 
     # -- merging ---------------------------------------------------------------------------------
@@ -167,9 +169,22 @@ class Results:
             meters = self.meters[report.agent] = Shelf(_pack_meters, _unpack_meters)
         meters.put(report.second, report.meters)
         self._count_ended(report)
+        if report.owners:
+            self._own(report)
         self.samples += report.samples[: MAX_SAMPLES - len(self.samples)]
         self.events += report.events[: MAX_EVENTS - len(self.events)]
         return True
+
+    def _own(self, report: Report) -> None:
+        """Deadlines of flows; one that another agent has seen elsewhere has none of its own."""
+        self.scenario_deadlines.update(report.deadlines)
+        for flow, scenario in report.owners.items():
+            shared = self._owners.get(flow, scenario) != scenario
+            owner = self._owners[flow] = "" if shared else scenario
+            if owner in self.scenario_deadlines:
+                self.deadlines[flow] = self.scenario_deadlines[owner]
+            else:
+                self.deadlines.pop(flow, None)
 
     def join(self, agent: str) -> None:
         """An agent takes part (again): from now on `closed` waits for it."""

@@ -9,6 +9,7 @@
                 the intended start (corrected), `served_actual` and `explicit_actual` from the
                 actual one (what a tool would report that does not correct)
     offered     {expected, planned, started, dropped, share}: of arrivals
+    deadlines   {flows, scenarios}: seconds, of scenarios and of flows that one alone calls
     lateness    of arrivals: what the client itself was late by
     objectives  [{text, kept, …}]
     agents      {name: {host, pid, version, index, seconds, cpu, busy, lag, gc, connections,
@@ -25,16 +26,17 @@ from __future__ import annotations
 import datetime
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rascal.language import show
 from rascal.load.measures import objective_states
-from rascal.load.measuring import histogram_data, merged, row_data
+from rascal.load.measuring import histogram_data, merged, row_data, total_good
 from rascal.load.types import Meters, Row
 
 if TYPE_CHECKING:
     from rascal.load.coordinator import Coordinator
+    from rascal.load.results import Results
 
 OFFERED = 0.95
 """Of the planned arrivals must have been offered; else the run proves nothing."""
@@ -86,12 +88,16 @@ def summarize(run: Coordinator) -> dict[str, Any]:
             }
             for share in run.offer.shares
         ],
-        "total": _row(results.total(), seconds),
-        "flows": {name: _row(results.total("flow", [name]), seconds) for name in results.flows},
+        "total": _flows(results, results.flows, seconds),
+        "flows": {name: _flows(results, [name], seconds) for name in results.flows},
         "scenarios": {
             name: _row(results.total("scenario", [name]), seconds) for name in results.scenarios
         },
         "offered": offered,
+        "deadlines": {
+            "flows": dict(sorted(results.deadlines.items())),
+            "scenarios": dict(sorted(results.scenario_deadlines.items())),
+        },
         "lateness": histogram_data(
             merged(one.lateness for meters in results.meters.values() for one in meters.values())
         ),
@@ -123,6 +129,13 @@ def load_seconds(run: Coordinator) -> float:
         return 0.0
     ends = run.offer.ends
     return max(0.0, min(ends, run.clock_of_run()))
+
+
+def _flows(results: Results, names: Sequence[str], seconds: float) -> dict[str, Any]:
+    data = _row(results.total("flow", names), seconds)
+    if seconds:
+        data["goodput"] = total_good(results, names) / seconds
+    return data
 
 
 def _row(row: Row, seconds: float) -> dict[str, Any]:

@@ -253,6 +253,11 @@ class Report:
     meters: Meters = attrs.Factory(Meters)
     samples: list[Sample] = attrs.Factory(list)
     events: list[Event] = attrs.Factory(list)
+    owners: dict[str, str] = attrs.Factory(dict)
+    """Flows that became known since the last report, and whose they are: the scenario that calls
+    them, "" for several. Only in runs in which a scenario has a deadline."""
+    deadlines: dict[str, float] = attrs.Factory(dict)
+    """Seconds, of scenarios; whenever there are `owners`."""
     last: bool = False
     """The agent has drained; nothing follows."""
 

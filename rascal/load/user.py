@@ -163,3 +163,12 @@ class User(Session):
             return leaving.addBoth(lambda _: self.close())
         self.close()
         return None
+
+
+class TimedUser(User):
+    """A user of a run in which scenarios have deadlines: says whose the flows are."""
+
+    def _begin(self, name: str) -> Call:
+        call = super()._begin(name)
+        self.recorder.owned(call.flow, self.scenario.name)
+        return call

@@ -21,7 +21,7 @@ from rascal.load.parameters import distribution
 from rascal.load.plan import Plan
 from rascal.load.scenario import Scenario
 from rascal.load.setting import SetUps
-from rascal.load.user import User
+from rascal.load.user import TimedUser, User
 from rascal.options import Distribution
 
 MAX_KINDS = 100
@@ -74,12 +74,16 @@ class World:
         self._said: set[str] = set()
         self._notes = 0
         self._set_ups = SetUps(self)
+        named = {name for share in plan.shares for name in share.scenarios}
+        deadlines = {name: book.scenarios[name].deadline for name in sorted(named)}
+        recorder.deadlines = {name: found for name, found in deadlines.items() if found}
+        self._user = TimedUser if recorder.deadlines else User
 
     def user(self, number: int, scenario: Scenario | str) -> User:
         """A user: of arrival `number` (open model), or the number-th of its share (closed)."""
         if isinstance(scenario, str):
             scenario = self.book.scenarios[scenario]
-        return User(self, number, scenario)
+        return self._user(self, number, scenario)
 
     def begin(self, user: User, told: Told, about: Any) -> Iteration:
         """Begin an iteration; `told(about, outcome, detail)` when it has ended, maybe at once."""

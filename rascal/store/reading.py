@@ -325,11 +325,18 @@ class Reader:
 
     def results(self, run: str) -> Results:
         """All of it, as the coordinator had it: its reports, merged again."""
+        from rascal.language import parse
         from rascal.load.results import Results
 
-        found = Results(self.run(run).id)
+        about = self.run(run)
+        found = Results(about.id)
         for _, report in self.reports(run):
             found.add(report)
+        with suppress(KeyError, ValueError):  # an experiment's plan has none
+            found.timeout = float(parse("duration", about.plan["timeout"]).value)
+        told = about.summary.get("deadlines") or {}
+        found.deadlines.update(told.get("flows", {}))
+        found.scenario_deadlines.update(told.get("scenarios", {}))
         return found
 
 

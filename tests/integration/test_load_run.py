@@ -13,8 +13,10 @@ from load_servers import LoggingNginx, Stubborn
 from twisted.internet import reactor
 from within import until, within
 
+from rascal.language import parse
 from rascal.load.book import Book, load_book
 from rascal.load.local import LocalLink
+from rascal.load.measures import objective_states
 from rascal.load.planning import plan_of
 from rascal.load.running import Finished, run_load
 from rascal.load.targets import TargetError
@@ -173,6 +175,43 @@ async def test_the_same_seed_offers_the_same_arrivals(
         rows = finished.results.rows("scenario", "look")
         counts.append([rows[second].planned for second in (0, 1)])
     assert counts[0] == counts[1] != counts[2]
+
+
+TIMED = """
+from rascal.load import scenario
+
+@scenario("hurry", deadline="400ms")
+async def hurry(user):
+    await user.get("/", name="home")
+    await user.get("/", name="quick")
+
+@scenario("look")
+async def look(user):
+    await user.get("/", name="home")
+"""
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_scenarios_deadline_counts_for_its_own_flows_also_in_the_store(
+    nginx: LoggingNginx, tmp_path: pathlib.Path
+) -> None:
+    with Store(tmp_path / "runs.db") as store:
+        finished = await run(
+            tmp_path, TIMED, target=nginx.url, rate="50/s", for_="1s", spacing="even", seed="3",
+            objectives=["dishonest(quick) < 1%", "goodput(hurry) > 1/s"], store=store, timeout="7s",
+        )  # fmt: skip
+        kept = store.results(finished.run)
+    for results in (finished.results, kept):
+        assert results.deadlines == {"quick": 0.4}
+        assert results.scenario_deadlines == {"hurry": 0.4}
+        assert results.timeout == 7.0
+    again = objective_states(
+        [parse("objective", "dishonest(quick) < 1%"), parse("objective", "goodput(hurry) > 1/s")],
+        kept,
+        0,
+        0,
+    )
+    assert [one.json() for one in again] == finished.summary["objectives"]
 
 
 # ---- coordinated omission

@@ -45,7 +45,7 @@ def test_a_summary_is_plain_json() -> None:
     assert list(found) == [
         "run", "name", "file", "target", "seed", "outcome", "why", "status", "invalid",
         "started_at", "seconds", "drained", "load", "total", "flows", "scenarios", "offered",
-        "lateness", "objectives", "agents", "unsound", "reports", "warnings",
+        "deadlines", "lateness", "objectives", "agents", "unsound", "reports", "warnings",
     ]  # fmt: skip
 
 

@@ -14,7 +14,11 @@ from twisted.web.client import ResponseFailed
 from worlds import Town, total
 
 from rascal.load.http.errors import RequestFailed
+from rascal.load.measuring import deadline_of
+from rascal.load.reports import decode, encode
+from rascal.load.results import Results
 from rascal.load.timers import outcome_of
+from rascal.load.user import TimedUser, User
 
 EMPTY = "@scenario('a', think='1s..3s')\nasync def a(user): pass\n"
 OTHER = EMPTY + "@scenario('b', think='1s..3s')\nasync def b(user): pass\n"
@@ -201,3 +205,49 @@ def test_leaving_closes_what_is_the_users_own() -> None:
     user.close = lambda: closed.append(True)
     assert user.leave() is None
     assert closed == [True]
+
+
+# ---- deadlines
+
+
+def test_a_scenarios_deadline_is_that_of_the_flows_which_it_alone_calls() -> None:
+    """Known to the coordinator by what agents report, also over the wire and of several agents."""
+    source = (
+        "@scenario('buy', deadline='2s')\n"
+        "async def buy(user):\n"
+        "    await user.get('/', name='home')\n"
+        "    await user.post('/pay', name='pay')\n"
+        "    async with user.timer('mail'): pass\n"
+        "@scenario('look')\n"
+        "async def look(user): await user.get('/', name='home')\n"
+        "@scenario('mend')\n"
+        "async def mend(user): await user.post('/pay', name='pay')\n"
+    )
+    results = Results()
+    for agent, names in (("a", ("buy", "look", "buy")), ("b", ("buy",))):
+        town = Town(source, shares=("buy", "look", "mend"))
+        town.recorder.agent = agent
+        for name in names:
+            assert town.run(town.user(scenario=name)) == ("served", "")
+        report = town.report()
+        assert report.deadlines == {"buy": 2.0}
+        results.add(decode(encode(report)))
+        assert town.report().owners == {}
+    assert results.deadlines == {"pay": 2.0, "mail": 2.0}
+    assert results.scenario_deadlines == {"buy": 2.0}
+    assert deadline_of(results, "pay") == (2.0, False)
+    assert deadline_of(results, "buy", "scenario") == (2.0, False)
+    assert deadline_of(results, "home")[1]
+    # An agent that comes later sees that another scenario pays as well.
+    town = Town(source, shares=("buy", "look", "mend"))
+    town.recorder.agent = "c"
+    town.run(town.user(scenario="mend"))
+    results.add(town.report())
+    assert results.deadlines == {"mail": 2.0}
+
+
+def test_a_run_without_deadlines_notes_no_owners() -> None:
+    town = Town("@scenario('a')\nasync def a(user): await user.get('/')\n", shares=("a",))
+    town.run(town.user())
+    assert isinstance(town.user(), User) and not isinstance(town.user(), TimedUser)
+    assert town.report().owners == {}

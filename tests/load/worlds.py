@@ -13,7 +13,7 @@ from twisted.web.http_headers import Headers
 from rascal.load.book import Book, load_bundle
 from rascal.load.http.client import Client
 from rascal.load.http.errors import RequestFailed
-from rascal.load.plan import Plan
+from rascal.load.plan import Plan, Share
 from rascal.load.recorder import Recorder
 from rascal.load.types import SERVED, Call, Report, Row
 
@@ -51,6 +51,7 @@ class Town:
         answer: Callable[[str, str], Answer] = lambda method, url: (0.01, 200, b"{}"),
         files: Mapping[str, bytes] | None = None,
         book: Book | None = None,
+        shares: tuple[str, ...] = (),
         **about: Any,
     ) -> None:
         from rascal.load.world import World
@@ -63,7 +64,10 @@ class Town:
         )
         self.recorder = Recorder("7", "a", 1000.0, clock=self.clock.seconds)
         self.plan = Plan(
-            file="shop.py", shares=(), target="http://shop.test", seed=about.pop("seed", 1)
+            file="shop.py",
+            shares=(Share(scenarios=shares),) if shares else (),
+            target="http://shop.test",
+            seed=about.pop("seed", 1),
         )
         self.world = World(
             self.plan, self.book, self.recorder, Client(self.clock, self.plan), self.clock, **about

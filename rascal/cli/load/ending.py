@@ -87,6 +87,8 @@ def lines_of(ended: Ended, limit: int | None) -> list[str]:
 
 
 def _table(ended: Ended, seconds: float, limit: int | None) -> list[str]:
+    from rascal.load.measuring import total_good
+
     results = ended.results
     flows = list(results.flows)
     rows = [(name, results.total("flow", (name,))) for name in flows]
@@ -98,7 +100,8 @@ def _table(ended: Ended, seconds: float, limit: int | None) -> list[str]:
     wide = limit is None or limit >= WIDE
     cells = []
     for name, row in rows:
-        first = [name, *_rates(row, seconds), *_latency(row)]
+        names = flows if name == ALL else [name]
+        first = [name, *_rates(row, seconds, total_good(results, names)), *_latency(row)]
         own = [one for one in states if (one.get("flow") or ALL) == name]
         texts = [f"{one['text']}  {_kept(one['kept'])}" for one in own] or [""]
         first += [*_latency(uncorrected(row)), texts[0]] if wide else [texts[0]]
@@ -119,14 +122,14 @@ def _table(ended: Ended, seconds: float, limit: int | None) -> list[str]:
     return [*found, click.style(FOOTNOTE, dim=True)]
 
 
-def _rates(row: Row, seconds: float) -> list[str]:
+def _rates(row: Row, seconds: float, good: int) -> list[str]:
     from rascal.load.measures import value
 
     if seconds <= 0:
         return ["-"] * 3
     return [
         rate_text(value("offered", row, seconds)),
-        rate_text(value("goodput", row, seconds)),
+        rate_text(good / seconds),
         share_text(value("failed", row, seconds)),
     ]
 
