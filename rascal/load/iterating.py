@@ -188,7 +188,8 @@ class Iteration:
             self._timer = None
         if not self._over:
             self._over = True
-            self._told(self._about, outcome, detail)
+            about, self._about = self._about, None  # which most likely holds on to this
+            self._told(about, outcome, detail)
 
     def _out_of_time(self) -> None:
         self._timer = None
