@@ -1,4 +1,4 @@
-"""Runs the console blocks of a page in one shell, in order, and compares or records what they say.
+r"""Runs the console blocks of a page in one shell, in order, and compares or records what they say.
 
     python docs/consoles.py check docs/tutorial.md       status 1 and a difference if anything is
     python docs/consoles.py record docs/tutorial.md      put in what is said now
@@ -10,7 +10,8 @@
 A block of another language whose first line is a comment with a file name (`# proxies.ini`) is
 written to that file. Everything happens in a folder of its own. Ports that pages name are mapped to
 free ones and back, so a page may say 6379 while another server has it. Compared is what does not
-change from run to run: times, rates and blanks are not.
+change from run to run: times, rates and blanks are not. A page may name more of that kind, as
+patterns: `<!-- moving: in flight \d+ -->`; a line of which nothing is left is not compared.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(r"(?:#|;|//) ([\w./-]+\.\w+)\n")
-PORTS = ("6379", "6380", "8474", "3306", "3307")
+PORTS = ("6379", "6380", "8474", "3306", "3307", "8080")
+MOVING = re.compile(r"^<!-- moving: (.*) -->$", re.MULTILINE)
 SECONDS = 60.0
 """For one command."""
 
@@ -47,11 +49,14 @@ SAME = (
 )
 
 
-def same(text: str) -> str:
+def same(text: str, moving: Sequence[str] = ()) -> str:
     """What does not change from run to run."""
-    for pattern, word in SAME:
-        text = pattern.sub(word, text)
-    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+    for pattern in moving:
+        text = re.sub(pattern, "", text, flags=re.MULTILINE)
+    for known, word in SAME:
+        text = known.sub(word, text)
+    lines = (line.rstrip() for line in text.strip().splitlines())
+    return "\n".join(line for line in lines if line or not moving)
 
 
 def commands(block: str) -> list[tuple[str, str]]:
@@ -98,6 +103,7 @@ class Shell:
                 "LC_ALL": "C.UTF-8",
                 "PYTHONUNBUFFERED": "1",
                 "RASCAL_URL": f"http://127.0.0.1:{self.ports['8474']}",
+                "RASCAL_STORE": str(folder / "runs.db"),
                 **(environ or {}),
             },
         )
@@ -192,7 +198,8 @@ def said(text: str, one: Shell) -> str:
 
 def difference(old: str, new: str) -> str:
     """What differs, of what does not change from run to run."""
-    before, after = same(old).splitlines(), same(new).splitlines()
+    moving = MOVING.findall(old)
+    before, after = same(old, moving).splitlines(), same(new, moving).splitlines()
     return "\n".join(difflib.unified_diff(before, after, "written", "said", lineterm="", n=1))
 
 

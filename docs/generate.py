@@ -385,10 +385,43 @@ def blocks() -> dict[str, Callable[[], str]]:
     }
     for name, options in tables.items():
         made[f"table {name}"] = lambda options=options: options_table(table_facts(options))
+    made |= load_blocks()
     made["commands"] = commands
     made["statuses"] = lambda: table(("status", "meaning"), STATUSES)
     made["incidents"] = incident_tables
     return made
+
+
+def load_blocks() -> dict[str, Callable[[], str]]:
+    """The same, of the pages about load."""
+    from rascal.cli.load import STATUSES
+    from rascal.language.profile import measure_type
+    from rascal.load.agent_options import AGENT
+    from rascal.load.meanings import MEASURES, OUTCOMES
+    from rascal.load.watch import UNSOUND
+    from rascal.load.wishes import PLAN, SHARE
+
+    def measures() -> str:
+        rows = [("`p50`, `p95`, `p99.9` …", "duration", "time of the served calls, a percentile")]
+        rows += [(code(name), measure_type(name), cell(text)) for name, text in MEASURES.items()]
+        every = ", ".join(map(code, list(OUTCOMES)[1:]))
+        rows.append((every, "percentage", "this outcome, as a share of the offered"))
+        return table(("measure", "limit", "what it is"), rows)
+
+    return {
+        "table agent": lambda: options_table(table_facts(AGENT)),
+        "table plan": lambda: options_table(table_facts(PLAN)),
+        "table share": lambda: options_table(table_facts(SHARE)),
+        "load-statuses": lambda: table(("status", "meaning"), STATUSES),
+        "measures": measures,
+        "outcomes": lambda: table(
+            ("outcome", "what happened"),
+            [(code(name), cell(text)) for name, text in OUTCOMES.items()],
+        ),
+        "unsound": lambda: table(
+            ("unsound", "a second in which"), [(word, cell(text)) for word, text in UNSOUND.items()]
+        ),
+    }
 
 
 def commands() -> str:

