@@ -173,6 +173,7 @@ class Stripe:
     label: str
     tone: str
     letter: str = ""
+    end: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -218,7 +219,7 @@ def draw(plot: Plot) -> Drawing:
             name=line.name,
             colour=line.colour,
             style=line.style,
-            path=_curve(_places(values, scale, plot), plot),
+            path=(_outline if plot.stacked else _curve)(_places(values, scale, plot), plot),
         )
         for line, values in zip(plot.over, over, strict=True)
     ]
@@ -338,6 +339,20 @@ def _steps(places: Sequence[Value], plot: Plot) -> str:
     return "".join(words) + f"V{plot.height}Z"
 
 
+def _outline(places: Sequence[Value], plot: Plot) -> str:
+    """The upper edge of columns."""
+    words: list[str] = []
+    before: Value = None
+    for at, y in enumerate(places):
+        if y is not None:
+            words.append(
+                f"{'V' if before is not None else f'M{_short(_x_at(plot, at))} '}{_short(y)}"
+            )
+            words.append(f"H{_short(_x_at(plot, at + 1))}")
+        before = y
+    return "".join(words)
+
+
 def _stripe(band: Band, x: Scale) -> Iterable[Stripe]:
     if band.last <= x.low or band.first >= x.high:
         return
@@ -349,6 +364,7 @@ def _stripe(band: Band, x: Scale) -> Iterable[Stripe]:
         label=band.label,
         tone=band.tone,
         letter=band.letter,
+        end=_percent(last),
     )
 
 

@@ -15,8 +15,8 @@ from rascal.report.plots import Across, Drawing, Plot, draw
 from rascal.report.scales import Scale
 
 Tone = Literal["plain", "strong", "fault", "planned", "warn"]
-NARROW = 0.035
-"""A stretch that is a smaller part of the width has no room for words."""
+LETTER, SMALL = 0.0092, 0.021
+"""The part of the width that a letter takes, on a page and on a telephone."""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,6 +73,8 @@ class Box:
     text: str
     tone: str
     label: str
+    tight: bool
+    """There is no room for the text on a telephone."""
 
 
 @attrs.frozen(kw_only=True)
@@ -92,9 +94,10 @@ def _boxes(lane: Lane, x: Scale) -> Iterator[Box]:
             x=_percent(first),
             width=_percent(max(last - first, 0.003)),
             middle=_percent((first + last) / 2),
-            text=one.text if last - first >= NARROW else "",
+            text=one.text if last - first >= LETTER * len(one.text) else "",
             tone=one.tone,
             label=one.label or one.text,
+            tight=last - first < SMALL * len(one.text),
         )
 
 
