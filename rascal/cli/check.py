@@ -32,7 +32,7 @@ def check(file: str, json_: bool) -> None:
             say(verdict)
         return
     if json_:
-        as_json({"file": file, "findings": [_facts(finding) for finding in findings]})
+        as_json({"file": file, "findings": [facts(finding) for finding in findings]})
     else:
         for finding in findings:
             say(str(finding), err=True)
@@ -42,7 +42,8 @@ def check(file: str, json_: bool) -> None:
     leave(CANNOT if unreadable else NOT_WELL)
 
 
-def _facts(finding: ConfigError) -> dict[str, object]:
+def facts(finding: ConfigError) -> dict[str, object]:
+    """A finding as plain data."""
     known = {
         "path": finding.path,
         "line": finding.line,

@@ -228,13 +228,14 @@ class Conductor:
                         **terms,
                     )  # fmt: skip
             except Refused as error:
-                findings.append(
+                findings += [
                     ConfigError(
-                        f"{action.on}: {error}",
+                        f"{action.on}: {finding.get('title') or error.title}",
                         path=self.experiment.path or None,
                         line=action.line or None,
                     )
-                )
+                    for finding in error.errors
+                ]
                 continue
             one.installed = True
         if findings:

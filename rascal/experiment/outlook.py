@@ -116,17 +116,20 @@ def _streams(
         )
 
 
-def _problems(experiment: Experiment) -> Iterator[str]:
+def _unused(experiment: Experiment) -> list[str]:
+    """What is struck, and no flow uses it, as the file says."""
     uses = experiment.uses
-    if uses is None:
-        return
-    for name in experiment.dependencies:
-        if not uses.get(name):
-            known = ", ".join(uses) or "nothing"
-            yield (
-                f"no flow uses '{name}', which is struck: the run would prove nothing; uses has "
-                f"{known}"
-            )
+    return [] if uses is None else [one for one in experiment.dependencies if not uses.get(one)]
+
+
+def _problems(experiment: Experiment) -> Iterator[str]:
+    unused = _unused(experiment)
+    if unused and len(unused) == len(experiment.dependencies):
+        known = ", ".join(experiment.uses or ()) or "nothing"
+        yield (
+            f"no flow uses {' or '.join(unused)}, which the faults strike: the run would prove "
+            f"nothing; uses has {known}"
+        )
 
 
 def _cautions(experiment: Experiment, timeline: Timeline, plan: Plan) -> Iterator[str]:
@@ -141,6 +144,9 @@ def _cautions(experiment: Experiment, timeline: Timeline, plan: Plan) -> Iterato
                 "recovery": f"three time-outs ({plan.timeout:g}s) pass before calls that hung end",
             }[name]
             yield (f"{name} lasts {lasts.get(name, 0.0):g}s, {least:g}s are the least: {why}")
+    unused = _unused(experiment)
+    if unused and len(unused) < len(experiment.dependencies):
+        yield f"no flow uses {', '.join(unused)}, which is struck: is it missing in uses?"
     for share in plan.shares:
         yield from _bound(share, timeline, plan)
     if experiment.uses is None and not experiment.learn:
