@@ -98,7 +98,7 @@ install_servers() {
     if [ "${RASCAL_SERVERS:-yes}" != no ]; then
         while read -r program package; do
             has "$program" || wanted+=("$package")
-        done <<<$'redis-server redis-server\nmemcached memcached\nmariadbd mariadb-server\nnginx nginx'
+        done <<<$'redis-server redis-server\nmemcached memcached\nmariadbd mariadb-server\nnginx nginx\nwrk wrk'
         if [ ${#wanted[@]} -gt 0 ]; then
             say "Installing ${wanted[*]}"
             apt_install "${wanted[@]}" || echo "could not install ${wanted[*]}"

@@ -27,7 +27,7 @@ pid {folder}/pid;
 error_log {folder}/error.log;
 events {{ worker_connections 2048; }}
 http {{
-    log_format line '$request_uri $status $bytes_sent';
+    log_format line '$request_uri $status $bytes_sent $msec';
     access_log {folder}/access.log line;
     default_type application/json;
     client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
@@ -66,7 +66,7 @@ class LoggingNginx:
             time.sleep(0.01)
 
     def lines(self) -> list[str]:
-        """What it has logged: path, status and bytes of every request."""
+        """What it has logged of every request: path, status, bytes, time of the day."""
         return self.log.read_text().splitlines() if self.log.exists() else []
 
     def stop(self) -> None:
