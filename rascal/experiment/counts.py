@@ -144,11 +144,16 @@ class Flow(FlowCounts):
     """One flow, with what its baseline says: p95, deadline, where slow begins."""
 
     def __init__(
-        self, record: FlowRecord, length: int, baseline: Window, thresholds: Thresholds
+        self,
+        record: FlowRecord,
+        length: int,
+        baseline: Window,
+        thresholds: Thresholds,
+        unsound: frozenset[int] = frozenset(),
     ) -> None:
         self.record = record
         first, last = baseline
-        rows = record.rows
+        rows = {at: row for at, row in record.rows.items() if at not in unsound}
         seconds = [rows[at].served for at in range(first, last) if at in rows]
         seconds = [one for one in seconds if one.count > 0]
         self.p95 = _calm_p95(seconds)

@@ -139,7 +139,7 @@ class _Case:
         self.sure = thresholds.sure_again if record.looks > 1 else thresholds.sure
         length = math.ceil(max(last for _, last in phases.values()))
         found = [
-            Flow(flow, length, self.baseline, thresholds)
+            Flow(flow, length, self.baseline, thresholds, self._unsound())
             for flow in sorted(record.flows, key=lambda flow: flow.name)
         ]
         self.flows = [flow for flow in found if flow.total("calls", 0, self.end)]
@@ -153,6 +153,15 @@ class _Case:
     @property
     def windows(self) -> dict[str, Window]:
         return {"baseline": self.baseline, "fault": self.fault, "tail": self.tail}
+
+    def _unsound(self) -> frozenset[int]:
+        """Seconds that do not count: what was late in them was the agent, not the system.
+
+        Only where there are few; with more of them the run proves nothing anyway.
+        """
+        watched = range(self.baseline[0], self.end)
+        found = self.record.unsound.intersection(watched)
+        return found if len(found) <= self.thresholds.unsound * len(watched) else frozenset()
 
     def verdict(self) -> Verdict:
         windows = (("baseline", self.baseline), ("fault", self.fault), ("tail", self.tail))

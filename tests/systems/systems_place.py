@@ -1,7 +1,7 @@
 """One known system from its servers to its verdict: what it needs, a proxy, the shop, the judge.
 
 Everything runs in processes of its own on free ports. The experiment files name the usual ports,
-so that they can be read and tried by hand; here these are replaced by the free ones.
+so that they can be read and tried by hand; here the command line and `written` say others.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import sys
 import time
@@ -21,13 +20,15 @@ import attrs
 from rascal.demo import servers
 from rascal.demo.children import Children, free_port, listening
 from rascal.demo.node import start_node
+from rascal.experiment.judge import STUCK
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LONGEST = 400.0
 """Seconds for one experiment, with its probe."""
-USUAL = {"shop": 8080, "control": 8474, "db": 3306}
-"""The ports in the files."""
+DATABASE = "127.0.0.1:3306"
+"""The database in the files."""
+RASCAL = (sys.executable, "-c", "from rascal.cli import main; main()")
 
 
 @attrs.frozen(kw_only=True)
@@ -96,6 +97,8 @@ class Judged:
     sentence: str
     seconds: float
     because: str = ""
+    same: bool = True
+    """Judged again from the store it was the same, byte for byte."""
 
     @property
     def right(self) -> bool:
@@ -115,30 +118,44 @@ def judged(known: Known, folder: Path, seed: int = 1) -> Judged:
         place = f"{known.needs}={node.addresses[known.needs][1]}"
         words = [sys.executable, HERE / "shops.py", known.service, str(shop), place]
         children.start("shop", words, ready=listening(("127.0.0.1", shop)))
-        ports = {"shop": shop, "control": int(node.url.rpartition(":")[2]), "db": server.address[1]}
         for child in children.running:
             first(child.pid)
-        file = written(known.file, folder, ports)
-        words = [sys.executable, HERE / "run_file.py", file, str(seed)]
-        child = children.start("experiment", words)
-        child.wait_ready(lambda: child.process.poll() is not None, seconds=LONGEST)
-        found = json.loads((folder / "verdict.json").read_text("utf-8"))
+        file = written(known.file, folder, server.address[1])
+        target, store = f"http://127.0.0.1:{shop}", folder / "runs.db"
+        words = [file, "--target", target, "--node", node.url, "--seed", seed, "--store", store]
+        told = asked(children, "run", *words, "--json")
+        again = asked(children, "judge", "--store", store, "--json")
+    found = json.loads(told)
+    verdict = found["verdict"] or {"word": "", "kind": "", "between": ()}
+    stuck = verdict["kind"] in STUCK
     return Judged(
         system=known.name,
         wanted=known.wanted,
-        found=found["name"],
-        between=tuple(found["between"]),
-        status=child.process.returncode,
+        found=verdict["kind"] if stuck else verdict["word"],
+        between=tuple(verdict["between"]),
+        status=found["status"],
         sentence=found["sentence"],
         seconds=time.monotonic() - began,
         because=known.because,
+        same=told == again,
     )
+
+
+def asked(children: Children, command: str, *words: object) -> str:
+    """What `rascal experiment COMMAND` prints; what else it says is in its log."""
+    file = children.folder / f"{command}.json"
+    shell = ["sh", "-c", 'exec "$@" >"$0"', file, *RASCAL, "experiment", command]
+    child = children.start(command, [*map(str, [*shell, *words])])
+    if command == "run":
+        first(child.pid)
+    child.wait_ready(lambda: child.process.poll() in (0, 1, 3, 4), seconds=LONGEST)
+    return file.read_text("utf-8")
 
 
 def first(pid: int) -> None:
     """Where it is allowed it goes before others from now on: what it does is measured.
 
-    Not before it is ready: what starts beside it would hold it up.
+    Servers only when they are ready: while they start they would but hold up what runs beside them.
     """
     threads = Path(f"/proc/{pid}/task")
     if os.geteuid() == 0 and threads.is_dir():
@@ -147,15 +164,10 @@ def first(pid: int) -> None:
                 os.setpriority(os.PRIO_PROCESS, int(thread.name), -10)
 
 
-def written(file: Path, folder: Path, ports: dict[str, int]) -> Path:
-    """The experiment with these ports, and its scenarios beside it."""
-    text = file.read_text("utf-8")
-    for name, usual in USUAL.items():
-        text = re.sub(rf"127\.0\.0\.1:{usual}\b", f"127.0.0.1:{ports[name]}", text)
-    if "nodes:" not in text:
-        text += f"nodes: {{main: 'http://127.0.0.1:{ports['control']}'}}\n"
+def written(file: Path, folder: Path, database: int) -> Path:
+    """A copy of the experiment that asks this database, and its scenarios beside it."""
     copy = folder / file.name
-    copy.write_text(text, "utf-8")
+    copy.write_text(file.read_text("utf-8").replace(DATABASE, f"127.0.0.1:{database}"), "utf-8")
     shutil.copy(HERE / "customers.py", folder)
     return copy
 

@@ -111,6 +111,7 @@ def test_a_known_system_is_judged_right(
     table.append(row)
     wrong = [one for one in row.found if not one.right]
     assert len(wrong) <= WRONG * TIMES, wrong
+    assert all(one.same for one in row.found), [one for one in row.found if not one.same]
     # What it names for sure is as expected: the exit code says so, too.
     assert all(one.status == 0 for one in row.found if one.right and len(one.between) == 1)
 
