@@ -37,6 +37,7 @@ from rascal.experiment.specification import (
 from rascal.experiment.timeline import overlapping, timeline_of
 from rascal.language import LanguageError, Objective, Phrase, Time, parse, show
 from rascal.load.targets import target_problems
+from rascal.load.wishes import NAMES as WISHES
 from rascal.load.wishes import Wishes, as_list, kind_of
 from rascal.load.yamltext import Block, Text, place, read_yaml
 from rascal.options import Option, OptionTable
@@ -60,6 +61,11 @@ NAMES = (
     "recipe", "nodes", "load", "phases", "faults", "scripts", "uses", "deadlines", "objectives",
     "stop", "invariants", "expect", "thresholds", "labels", *OPTIONS,
 )  # fmt: skip
+LOAD_NAMES = tuple(
+    name for name in WISHES if name not in ("name", "target", "seed", "loss", "for", "replay")
+)
+"""What may stand under load; the rest is said at the top, or by the phases."""
+SCRIPT_NAMES = ("on", "match", "steps", "name", "from", "until", "for")
 SHARES = (
     "keep", "cascade_dip", "dishonest", "baseline_ok", "offered", "unsound", "clear", "slow_share",
     "reduced", "sure", "sure_again",
@@ -200,6 +206,7 @@ class _Reader(Wishes):
         if not isinstance(given, Block):
             self.wrong("which load? write load: {scenarios: shop.py, profile: hold 200/s}", "load")
             return {}, ""
+        self.unknown(given, LOAD_NAMES, "load")
         scenarios = given.get("scenarios")
         if not isinstance(scenarios, str) or not scenarios:
             self.finding("which scenarios? load needs 'scenarios: FILE.py'", "scenarios", given)
@@ -364,7 +371,7 @@ class _Reader(Wishes):
             example = "{on: db, match: statement=UPDATE, steps: 'pass 2, error(deadlock)'}"
             self.wrong(f"scripts are lines such as {example}", "scripts", one)
             return
-        self.unknown(one, ("on", "match", "steps", "name", "from", "until", "for"), "a script")
+        self.unknown(one, SCRIPT_NAMES, "a script")
         steps = "\n".join(str(step) for step in as_list(one["steps"]))
         found = {}
         for name, type_, text in (
