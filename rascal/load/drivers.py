@@ -211,7 +211,7 @@ class OpenDriver(Driver):
 class Living:
     """A user of the closed model."""
 
-    __slots__ = ("busy", "leaving", "name", "number", "pace", "slot", "think", "user")
+    __slots__ = ("busy", "leaving", "name", "number", "pace", "run", "slot", "think", "user")
 
     def __init__(self, number: int, scenario: Any, user: Any, slot: float) -> None:
         self.number = number
@@ -222,6 +222,8 @@ class Living:
         self.user = user
         self.slot = slot
         """When its next iteration should begin (or the one under way should have)."""
+        self.run: Iteration | None = None
+        """What the engine keeps of its iterations."""
         self.busy = False
         self.leaving = False
 

@@ -45,7 +45,7 @@ GRAIN = 1 << 20
 
 
 class Iteration:
-    """An iteration under way."""
+    """An iteration under way; one user's are the same object again and again."""
 
     __slots__ = ("driver", "flow", "intended", "living", "started", "under_way", "user")
 
@@ -257,9 +257,15 @@ class Engine:
         if living is None:
             self._watch.lateness.record(int((started - intended) * 1e6))
             user = self.world.user(number, name)
+            run = Iteration(driver, flow, intended, started, user, None)
+        elif living.run is None:
+            user = living.user
+            run = living.run = Iteration(driver, flow, intended, started, user, living)
         else:
             user = living.user
-        run = Iteration(driver, flow, intended, started, user, living)
+            run = living.run
+            run.intended = intended
+            run.started = started
         self._running[run] = None
         user.due = intended
         run.under_way = self._enter(user, self._on_iterated, run)
@@ -268,22 +274,19 @@ class Engine:
         if run not in self._running:
             return  # given up
         try:
-            self._count(run, outcome, detail)
+            del self._running[run]
+            ended = self._seconds()
+            self._recorder.iteration(run.flow, run.intended, run.started, ended, outcome, detail)
+            first = run.user.first
+            if first is not None:
+                self._recorder.first_flow(run.flow, first.name)
+            run.driver.ended(run, ended - self._base)
+            if run.living is None:
+                self.leave(run.user)
+            if self.ending:
+                self.wake()
         except Exception:
             self._fail(Failure())
-
-    def _count(self, run: Iteration, outcome: str, detail: str) -> None:
-        del self._running[run]
-        ended = self._seconds()
-        self._recorder.iteration(run.flow, run.intended, run.started, ended, outcome, detail)
-        first = run.user.first
-        if first is not None:
-            self._recorder.first_flow(run.flow, first.name)
-        run.driver.ended(run, ended - self._base)
-        if run.living is None:
-            self.leave(run.user)
-        if self.ending:
-            self.wake()
 
     def drop(self, name: str, due: float) -> None:
         """An iteration cannot begin."""

@@ -66,6 +66,7 @@ def run(scenario: Scenario, user: User) -> Deferred[None]:
 def _entered(scenario: Scenario, user: User) -> Any:
     """What the function gives: a coroutine, a Deferred, or nothing if it is done."""
     if user.ready or not user.world.book.user_hooks:
+        user.ready = True
         return scenario.function(user)
     return _first(scenario, user)
 
@@ -125,7 +126,7 @@ class Iteration:
         if scenario.deadline is not None:
             self._timer = user.world.clock.callLater(scenario.deadline, self._out_of_time)
         try:
-            made = _entered(scenario, user)
+            made = scenario.function(user) if user.ready else _entered(scenario, user)
         except BaseException:  # a plain function's own code
             self._failed(Failure())
             return self
@@ -148,24 +149,27 @@ class Iteration:
                 waited = enter(result.throwExceptionIntoGenerator, coroutine)
             else:
                 waited = enter(coroutine.send, result)
-            while not isinstance(waited, Deferred):  # awaitables of other making
+            while type(waited) is not Answer:
+                if isinstance(waited, Deferred):
+                    self._waited = waited
+                    waited.addBoth(self._resume)
+                    return
                 if isinstance(waited, Coroutine) or isgenerator(waited):
                     waited = Deferred.fromCoroutine(waited)  # type: ignore[arg-type]
-                else:
+                else:  # an awaitable of other making
                     waited = enter(coroutine.send, waited)
+            self._waited = waited
+            waited.wait(self._resume)
+            return
         except StopIteration:
             pass
         except BaseException:
             self._failed(Failure())
             return
+        if self._late or self._timer is not None:
+            self._done(None)
         else:
-            self._waited = waited
-            if type(waited) is Answer:
-                waited.wait(self._resume)
-            else:
-                waited.addBoth(self._resume)
-            return
-        self._done(None)
+            self._end(SERVED, "")
 
     def _done(self, _: Any) -> None:
         if self._late:

@@ -147,9 +147,9 @@ class Recorder:
         if second != flow.second or row is None:
             row = _row_of(flow, second)
         outcome = call.outcome
-        if outcome in row.outcomes:
+        try:
             row.outcomes[outcome] += 1
-        else:
+        except KeyError:
             row.outcomes[outcome] = 1
         row.replies += call.replies
         row.sent += call.sent
@@ -235,9 +235,9 @@ class Recorder:
         row = flow.row
         if second != flow.second or row is None:
             row = _row_of(flow, second)
-        if outcome in row.outcomes:
+        try:
             row.outcomes[outcome] += 1
-        else:
+        except KeyError:
             row.outcomes[outcome] = 1
         row.attempts += 1
         if outcome == "served":
@@ -325,15 +325,14 @@ def _record(
     else:
         index = value = value if value > 0 else 0
     corrected.total += value
-    if value < corrected.low:
-        corrected.low = value
     if value > corrected.high:
         corrected.high = value
-    buckets = corrected.buckets
-    if index in buckets:
-        buckets[index] += 1
-    else:
-        buckets[index] = 1
+    if value < corrected.low:
+        corrected.low = value
+    try:
+        corrected.buckets[index] += 1
+    except KeyError:
+        corrected.buckets[index] = 1
     if started != intended:
         value = int((ended - started) * 1e6 + 0.5)
         if value > 255:
@@ -342,15 +341,14 @@ def _record(
         else:
             index = value = value if value > 0 else 0
     actual.total += value
-    if value < actual.low:
-        actual.low = value
     if value > actual.high:
         actual.high = value
-    buckets = actual.buckets
-    if index in buckets:
-        buckets[index] += 1
-    else:
-        buckets[index] = 1
+    if value < actual.low:
+        actual.low = value
+    try:
+        actual.buckets[index] += 1
+    except KeyError:
+        actual.buckets[index] = 1
 
 
 def _row_of(flow: Flow, second: int) -> Row:

@@ -231,12 +231,17 @@ class Connection:
     def release(self) -> None:
         """The reply has been taken: carry another request, or close."""
         pool = self.pool
-        if not self.reader.keep and self._left is None:
+        if self._left is not None:
+            self.close()
+        elif not self.reader.keep:
             self._linger()
-        elif self._left is None and pool.persistent:
+        elif not pool.persistent:
+            self.close()
+        elif pool.waiting or pool.closed or pool.origin.tls:
             pool.released(self)
         else:
-            self.close()
+            self.parked = True
+            pool.idle.append(self)
 
     def _linger(self) -> None:
         """Let the server close first: its port waits then, not one of ours."""

@@ -114,8 +114,19 @@ class Session(HTTPClient):
         return self._own_headers
 
     # -- verbs -------------------------------------------------------------------------------------
-    def get(self, url: Any, **kwargs: Any) -> Deferred[Response]:
-        return self.request("GET", url, **kwargs)
+    def get(
+        self, url: Any, *, name: str | None = None, timeout: Any = None, **kwargs: Any
+    ) -> Deferred[Response]:
+        if kwargs or type(url) is not str or self._other is not None or self._own_headers:
+            return self.request("GET", url, name=name, timeout=timeout, **kwargs)
+        # The same as `request`, without what most requests do not have.
+        template = self.urls.get("GET", url)
+        seconds = (_seconds(timeout) if timeout is not None else 0.0) or self.client.timeout
+        payload = template.data if self._jar is None else self.build(template, None, None)
+        call = self._begin(name or template.name)
+        exchange = Exchange(self, call, template, payload, seconds)
+        self.pool(template.origin).start(exchange)
+        return exchange.deferred
 
     def head(self, url: Any, **kwargs: Any) -> Deferred[Response]:
         return self.request("HEAD", url, **kwargs)
