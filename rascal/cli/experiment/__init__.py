@@ -24,6 +24,7 @@ COMMANDS = {
     "judge": ("judge", "judge", "Judge a stored run again, with other thresholds."),
     "list": ("listing", "list_", "List experiments and their verdicts, the newest first."),
     "show": ("judge", "show", "Show what came out of one."),
+    "report": ("report", "report", "Write one as a page, JUnit, Markdown; two side by side."),
     "recover": ("recover", "recover", "Take away what dead experiments left behind."),
     "schema": ("schema", "schema", "The JSON Schema of experiment files, for editors."),
 }

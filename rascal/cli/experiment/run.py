@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 from rascal.cli.experiment import STATUSES
 from rascal.cli.experiment.orders import file_flags, flag_of
+from rascal.cli.experiment.outputs import OutputCommand, leave_reports, output_flags, with_reports
 from rascal.cli.output import as_json, leave, limit, say
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ class RunCommand(click.Command):
             formatter.write_dl(list(STATUSES))
 
 
-@click.command(cls=RunCommand)
+class FileCommand(OutputCommand, RunCommand):
+    """Both of these."""
+
+
+@click.command(cls=FileCommand)
 @click.argument("file", shell_complete=experiment_files)
 @file_flags
 @click.option("--no-probe", is_flag=True, help="If it is stuck, do not find out how.")
@@ -51,7 +56,7 @@ class RunCommand(click.Command):
 @click.option("--store", metavar="FILE", help="Where runs are kept; RASCAL_STORE without it.")
 @click.option("--no-store", is_flag=True, help="Do not keep the run.")
 @click.option("--why", is_flag=True, help="Show everything that each rule found.")
-@click.option("--json", "json_", is_flag=True, help="What came out, and nothing else.")
+@output_flags
 @click.option("--quiet", is_flag=True, help="Nothing until the end.")
 @click.option("--started-fd", type=int, hidden=True)
 def run(file: str, started_fd: int | None, **given: Any) -> None:
@@ -73,6 +78,7 @@ def run(file: str, started_fd: int | None, **given: Any) -> None:
     from rascal.cli.load.reaching import count_of, own_token
 
     with refusing(flag_of):
+        given = with_reports(given)
         repeats = _repeats(given)
         count_of(given)
         own_token(given["token_file"])
@@ -140,8 +146,7 @@ def _one(conducting: Any, given: dict[str, Any]) -> int:
     else:
         for line in lines_of(outcome, limit(), why=given["why"]):
             say(line)
-    status: int = outcome.status
-    return status
+    return leave_reports(given["reports"], conducting.store, outcome.run, outcome.status)
 
 
 def _several(conducting: Any, repeats: Repeats, given: dict[str, Any]) -> int:

@@ -57,7 +57,8 @@ def sides(it: Gathered, step: int | None = None) -> tuple[Side, Side]:
     step = step or it.load.step
     count = max(1, math.ceil(it.end / step))
     struck = {one.dependency for one in it.record.faults}
-    using, others = [], []
+    using: list[FlowRecord] = []
+    others: list[FlowRecord] = []
     for flow in it.record.flows:
         uses = flow.uses is None or bool(struck & flow.uses)
         (using if uses else others).append(flow)
@@ -81,14 +82,28 @@ def deadline(it: Gathered, flow: FlowRecord) -> float:
     """The flow's own, or the one that the judge derives; without a baseline half the time-out."""
     if flow.deadline is not None:
         return flow.deadline
-    if it.verdict is not None:
+    known = {one.name: one.deadline for one in it.verdict.flows} if it.verdict else {}
+    told = known.get(flow.name)
+    if told is not None:
+        return told
+    if it.verdict is not None:  # one of a pool of thin flows
         first, last = it.verdict.windows["baseline"]
     else:
         begin, end = it.record.phases.get("baseline", (0.0, 0.0))
         first, last = math.ceil(begin), math.floor(end)
     if not any(second in flow.rows for second in range(first, last)):
         return flow.timeout / 2
-    return Flow(flow, last + 1, (first, last), it.thresholds).deadline
+    return Flow(flow, last + 1, (first, last), it.thresholds, left_out(it)).deadline
+
+
+def left_out(it: Gathered) -> frozenset[int]:
+    """Seconds in which an agent was late and that the judge therefore does not count: a few."""
+    if it.verdict is None:
+        return frozenset()
+    watched = range(it.verdict.windows["baseline"][0], it.verdict.windows["tail"][1])
+    found = it.record.unsound.intersection(watched)
+    few = len(found) <= it.thresholds.unsound * len(watched)
+    return found if few else frozenset()
 
 
 def _add(step: Step, row: Row, limit: float) -> None:

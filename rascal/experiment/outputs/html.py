@@ -157,8 +157,16 @@ def again(it: Gathered) -> Iterator[Code]:
     """How to do it once more."""
     run = it.load.run
     if run.id and it.load.digests:
-        text = f"rascal runs sources {run.id} --into again\nrascal experiment run again/{FILE}"
-        yield Code(text, "The files as they were, out of the run store, and the same seed in them")
+        target = str(run.plan.get("target") or "")
+        other = it.experiment is not None and it.experiment.target != target
+        more = f" --target {mask_url(target)}" if other else ""
+        text = (
+            f"rascal runs sources {run.id} --into again\n"
+            f"rascal experiment run again/{FILE} --seed {run.seed or 0}{more}"
+        )
+        yield Code(
+            text, "The files as they were, out of the run store; the same seed, the same draws"
+        )
     command = str(run.about.get("command") or "")
     if command:
         yield Code(command, "The command")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import attrs
 
+from rascal.experiment.outputs.counted import left_out
 from rascal.experiment.outputs.gathered import Gathered
 from rascal.report.words import many, number, share_text, span
 
@@ -139,4 +140,7 @@ def unsound_text(it: Gathered) -> Iterator[str]:
             reasons[word] = reasons.get(word, 0) + 1
     if reasons:
         named = ", ".join(f"{word} in {many(times, 'second')}" for word, times in reasons.items())
-        yield f"Shaded seconds are those in which an agent did not keep up itself: {named}."
+        counted = " The judge does not count them." if left_out(it) else ""
+        yield (
+            f"Shaded seconds are those in which an agent did not keep up itself: {named}.{counted}"
+        )

@@ -70,14 +70,16 @@ def flows(it: Gathered) -> Table | None:
         return None
     learned = " Who uses what was learned by watching." if it.kept.learned else ""
     return table(
-        ("Flow", "Before", "Kept", "Slow", "Failures", "Attempts", "Degraded after",
-         "Well again after", "Still missing"),
+        (
+            "Flow", "Deadline", "Before", "Kept", "Slow", "Failures", "Attempts", "Degraded",
+            "Well again", "Missing",
+        ),
         [_flow(one, it) for one in it.verdict.flows],
         note="Before: the baseline's calls and the share that was good. Kept: goodput during the "
         "fault over the baseline's. Slow: of the served calls, those over twice the usual p95. "
         "Failures: those in the fault; bad ones are hangs, resets and late answers. Degraded, "
-        "well again: seconds after the fault began and ended. Still missing: at the end of the "
-        f"recovery, where the interval excludes 0.{learned}",
+        "well again: seconds after the fault began and ended. Missing: what it still "
+        f"did not keep at the end of the recovery, where the interval excludes 0.{learned}",
     )  # fmt: skip
 
 
@@ -89,7 +91,8 @@ def _flow(one: FlowResult, it: Gathered) -> Cells:
     usual = "" if one.p95 is None else f"p95 was {time_text(one.p95)}"
     reduced = f", {number(one.reduced)} reduced" if one.reduced else ""
     return [
-        Cell(one.name, more=f"{_uses(one, it)}; {deadline_text(one)}"),
+        Cell(one.name, more=_uses(one, it)),
+        _deadline(one),
         Cell(number(one.calls.get("baseline", 0)), more=f"{share_text(one.baseline)} good"),
         Cell(share_text(one.kept[0]), tone, interval_text(one.kept[1], one.kept[2]) + reduced),
         Cell(share_text(one.slow), "warn" if one.slow > it.thresholds.slow_share else "", usual),
@@ -108,20 +111,19 @@ def _flow(one: FlowResult, it: Gathered) -> Cells:
 def _failures(one: FlowResult) -> Cell:
     if not one.honest and not one.dishonest:
         return Cell("none", "quiet")
-    text = ", ".join(
-        f"{number(count)} {name}"
-        for count, name in ((one.honest, "quick no"), (one.dishonest, "bad"))
-        if count
-    )
     classes = ", ".join(f"{name} {number(count)}" for name, count in one.failures.items())
-    return Cell(text, "bad" if one.dishonest > one.honest else "", classes)
+    bad = f"{number(one.dishonest)} bad"
+    if not one.honest:
+        return Cell(bad, "bad", classes)
+    more = "; ".join(text for text in (bad if one.dishonest else "", classes) if text)
+    tone: Any = "bad" if one.dishonest > one.honest else ""
+    return Cell(f"{number(one.honest)} quick no", tone, more)
 
 
-def deadline_text(one: FlowResult) -> str:
-    """`deadline 500ms (derived)`."""
+def _deadline(one: FlowResult) -> Cell:
     if one.deadline is None:
-        return "each its own deadline"
-    return f"deadline {time_text(one.deadline)} ({'derived' if one.derived else 'given'})"
+        return Cell("each its own", "quiet")
+    return Cell(time_text(one.deadline), more="derived" if one.derived else "given")
 
 
 def _about(one: FlowResult, it: Gathered) -> str:

@@ -23,7 +23,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def junit(it: Gathered) -> str:
     """The document."""
-    name = _clean(it.run.name or str(it.run.plan.get("file") or "load"))
+    name = clean(it.run.name or str(it.run.plan.get("file") or "load"))
     root = ElementTree.Element("testsuites", name=f"rascal load {name}")
     validity = _suite(root, it, f"{name}: validity")
     for check in checks(it):
@@ -52,11 +52,11 @@ def _suite(root: ElementTree.Element, it: Gathered, name: str) -> ElementTree.El
         moment = datetime.fromtimestamp(it.run.started, UTC)
         suite.set("timestamp", moment.strftime("%Y-%m-%dT%H:%M:%S"))
     if it.run.host:
-        suite.set("hostname", _clean(it.run.host))
+        suite.set("hostname", clean(it.run.host))
     properties = ElementTree.SubElement(suite, "properties")
     for key, value in _facts(it).items():
         if value not in ("", "None"):
-            ElementTree.SubElement(properties, "property", name=key, value=_clean(value))
+            ElementTree.SubElement(properties, "property", name=key, value=clean(value))
     return suite
 
 
@@ -76,13 +76,13 @@ def _facts(it: Gathered) -> dict[str, str]:
 
 def _case(suite: ElementTree.Element, group: str, name: str, time: float) -> ElementTree.Element:
     return ElementTree.SubElement(
-        suite, "testcase", classname=group, name=_clean(name), time=f"{time:.3f}"
+        suite, "testcase", classname=group, name=clean(name), time=f"{time:.3f}"
     )
 
 
 def _fail(case: ElementTree.Element, kind: str, message: str, text: str) -> None:
-    failure = ElementTree.SubElement(case, "failure", type=kind, message=_clean(message))
-    failure.text = _clean(text)
+    failure = ElementTree.SubElement(case, "failure", type=kind, message=clean(message))
+    failure.text = clean(text)
 
 
 def _check(suite: ElementTree.Element, name: str, check: Check) -> None:
@@ -92,7 +92,7 @@ def _check(suite: ElementTree.Element, name: str, check: Check) -> None:
     if check.fatal:
         _fail(case, "invalid", check.text, f"{check.name}: no\n{check.text}")
     else:
-        ElementTree.SubElement(case, "system-out").text = _clean(f"warning: {check.text}")
+        ElementTree.SubElement(case, "system-out").text = clean(f"warning: {check.text}")
 
 
 def _objective(
@@ -103,7 +103,7 @@ def _objective(
     where, why = where_text(state, seconds), str(state.get("why") or "")
     if state.get("kept"):
         found = ElementTree.SubElement(case, "system-out")
-        found.text = _clean(f"measured {measured}, limit {limit}, {where}")
+        found.text = clean(f"measured {measured}, limit {limit}, {where}")
         return
     message = f"{measured}, limit {limit}, {where}" if measured != "-" else why
     lines = [f"measured: {measured}", f"limit: {limit}", f"when: {where}"]
@@ -111,5 +111,6 @@ def _objective(
     _fail(case, "objective", message, "\n".join(lines))
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Without what XML cannot hold."""
     return _FORBIDDEN.sub("\ufffd", text)
