@@ -1,0 +1,2 @@
+"""placeholder"""
+def more(short, cores): return {}, []
