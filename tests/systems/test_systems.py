@@ -18,6 +18,7 @@ import pytest
 from systems_place import KNOWN, Judged, Known, judged, missing
 
 from rascal.demo.children import ChildError
+from rascal.experiment.reading import read_experiment
 from rascal.experiment.statistics import quantile, wilson
 
 TIMES = int(os.environ.get("RASCAL_SYSTEMS", "20" if os.environ.get("RASCAL_FULL") else "1"))
@@ -27,7 +28,8 @@ AGAIN = 2
 """How often a run that proves nothing is repeated at most."""
 WRONG = 0.05
 """The share that may be wrong."""
-PAGE = Path(__file__).parents[2] / "docs" / "judged.md"
+PLACE = Path(__file__).parent
+PAGE = PLACE.parents[1] / "docs" / "judged.md"
 ENOUGH = 20
 """So many of each make the page."""
 
@@ -118,6 +120,14 @@ def test_a_known_system_is_judged_right(
     assert all(one.same for one in row.found), [one for one in row.found if not one.same]
     # What it names for sure is as expected: the exit code says so, too.
     assert all(one.status == 0 for one in row.found if one.right and len(one.between) == 1)
+
+
+def test_the_files_say_what_they_expect() -> None:
+    assert {file.stem for file in PLACE.glob("*.yml")} == set(KNOWN)
+    for known in KNOWN.values():
+        found = read_experiment(str(known.file))
+        assert (found.name, str(found.expect)) == (known.name, f"exactly {known.wanted}")
+        assert found.dependencies == (known.needs,)
 
 
 def page(rows: list[Row]) -> str:
