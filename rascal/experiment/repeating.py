@@ -129,7 +129,7 @@ class Repeats:
 
     @property
     def settled(self) -> bool:
-        """No run that may still come can change the answer."""
+        """It is a yes or a no, and no run that may still come can change that."""
         if self.expect is None:
             return False
         n, left = len(self.counted), self.left
@@ -139,7 +139,7 @@ class Repeats:
             for came in range(left + 1)
             for more in (0, came)
         }
-        return len(possible) == 1
+        return possible in ({YES}, {NO})
 
     @property
     def over(self) -> bool:

@@ -261,6 +261,8 @@ class SoFar:
         self, kept: Kept, last: int, fault: tuple[int, int], missing: Mapping[str, float]
     ) -> tuple[str, str]:
         begin, end = fault
+        if kept.uses is not None and not any(kept.uses.get(one) for one in self.struck):
+            return "", "no flow uses what is struck: this will prove nothing"
         if last < begin + math.ceil(self.thresholds.react) + 1 or not self._known:
             return "", "the fault has just begun"
         if last <= end or not self._fault_word:
