@@ -9,12 +9,12 @@ import attrs
 from rascal import __version__
 from rascal.experiment.outputs.comparing import Compared, Pair, answer_text
 from rascal.experiment.outputs.gathered import FILE
-from rascal.experiment.outputs.headline import certainty, expected, kept_text, verdict
+from rascal.experiment.outputs.headline import certainty, expected, kept_text, measured, verdict
 from rascal.experiment.outputs.timeline import timeline
 from rascal.report.page import Block, Code, Grid, Page, Section, Tone, Words, render
 from rascal.report.ranges import Measured, Point, Ranges
 from rascal.report.tables import Cell, Cells, Table, table
-from rascal.report.words import number, rate_text, share_text, time_text, value_text
+from rascal.report.words import number, rate_text, share_text, time_text
 from rascal.store.compare import Finding
 
 _TONES = {"better": "good", "worse": "bad"}
@@ -101,26 +101,26 @@ def _flows(it: Compared) -> Table | None:
     if not it.flows:
         return None
     return table(
-        ("Flow", "Kept before", "Kept after", "Change", "Failures before", "Failures after",
-         "Well again before", "Well again after"),
+        ("Flow", "Kept before", "Kept after", "Change", "Failures", "Well again"),
         [_flow(one) for one in it.flows],
-        words=("Change",),
-        note="Failures: quick no + bad ones. Well again: seconds after the fault ended.",
-    )  # fmt: skip
+        note="Failures: quick no + bad ones, before → after. Well again: seconds after the fault "
+        "ended.",
+    )
 
 
 def _flow(one: Pair) -> Cells:
     both = one.before, one.after
     tone: Tone = _TONES.get(one.answer, "")  # type: ignore[assignment]
+    failures = (
+        "-" if it is None else f"{number(it.honest)} + {number(it.dishonest)}" for it in both
+    )
+    well = ("-" if it is None else f"{it.time_to_recover}s" for it in both)
     return [
         one.name,
-        *("-" if flow is None else kept_text(flow.kept) for flow in both),
+        *("-" if it is None else kept_text(it.kept) for it in both),
         Cell(answer_text(one), tone),
-        *(
-            "-" if flow is None else f"{number(flow.honest)} + {number(flow.dishonest)}"
-            for flow in both
-        ),
-        *("-" if flow is None else f"{flow.time_to_recover}s" for flow in both),
+        " → ".join(failures),
+        " → ".join(well),
     ]
 
 
@@ -153,7 +153,7 @@ def _objectives(it: Compared) -> Table | None:
                 row.append(Cell("not asked", "quiet"))
             else:
                 sign = "✓" if one.kept else "✗"
-                value = value_text(one.type, one.value)
+                value = measured(one)
                 row.append(Cell(f"{sign} {value}", "good" if one.kept else "bad"))
         rows.append(row)
     return table(("Objective", "Before", "After"), rows) if rows else None
@@ -169,6 +169,7 @@ def _baselines(it: Compared) -> Table | None:
             Cell(one.verdict, _TONES.get(one.verdict, "quiet")),  # type: ignore[arg-type]
         ]
         for one in it.baselines
+        if one.verdict != "too few calls"
     ]
     if not rows:
         return None

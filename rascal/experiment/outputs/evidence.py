@@ -88,14 +88,17 @@ def tables(it: Gathered) -> Iterator[Table]:
     if not shown:
         return
     yield table(
-        ("Rule", "Answer", "Question", "Found"),
+        ("Rule", "Answer", "Found"),
         [
-            [one.name, Cell(SIGNS.get(one.answer, NOT_ASKED), _tone(one.answer)), one.question,
-             _found(one)]
+            [
+                Cell(one.name, more=one.question),
+                Cell(SIGNS.get(one.answer, NOT_ASKED), _tone(one.answer)),
+                _found(one),
+            ]
             for one in shown
         ],
-        words=("Answer", "Question", "Found"),
-    )  # fmt: skip
+        words=("Answer", "Found"),
+    )
     asked: dict[Finding, list[str]] = {}
     for one in shown:
         for finding in one.findings:
@@ -104,9 +107,9 @@ def tables(it: Gathered) -> Iterator[Table]:
         rows = [_row(finding, names) for finding, names in list(asked.items())[:ROWS]]
         left = f" {len(asked) - ROWS} more are in the JSON." if len(asked) > ROWS else ""
         yield table(
-            ("For", "Answer", "Found", "Share", "Limit", "Calls", "Scatter", "Window"),
+            ("Question", "Answer", "For", "Share", "Limit", "Calls", "Scatter", "Window"),
             rows,
-            words=("For", "Answer", "Found"),
+            words=("Answer", "For"),
             note=_note(it) + left,
         )
 
@@ -124,9 +127,9 @@ def _found(one: Shown) -> Cell:
 
 def _row(finding: Finding, names: Sequence[str]) -> Cells:
     return [
-        ", ".join(names),
-        Cell(SIGNS[finding.answer], _tone(finding.answer)),
         question(finding),
+        Cell(SIGNS[finding.answer], _tone(finding.answer)),
+        ", ".join(names),
         _share(finding),
         share_text(finding.limit),
         number(finding.calls) if finding.calls else "-",

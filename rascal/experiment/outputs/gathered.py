@@ -123,6 +123,7 @@ def gather(source: Kin, run: str, thresholds: Thresholds | None = None) -> Gathe
         text = sentence(verdict, record).removesuffix(unsure).strip()
     expect = read_expectation(kept.expect) if kept.expect else None
     asked = experiment.objectives if experiment and verdict else ()
+    objectives = phase_objectives(asked, results, kept, verdict) if verdict else ()
     return Gathered(
         load=gather_load(_Merged(source, results), told.id),
         results=results,
@@ -133,13 +134,28 @@ def gather(source: Kin, run: str, thresholds: Thresholds | None = None) -> Gathe
         why=str(told.summary.get("why") or "") if verdict is None else "",
         told=text,
         doubt=unsure,
-        status=stored.get("status", told.status),
-        objectives=phase_objectives(asked, results, kept, verdict) if verdict else (),
+        status=_status(stored.get("status", told.status), verdict, expect, objectives),
+        objectives=objectives,
         faults=list(_faults(kept, experiment)),
         thresholds=used,
         expect=expect,
         met=expect.met_by(verdict) if expect and verdict else None,
     )
+
+
+def _status(
+    stored: int | None,
+    verdict: Verdict | None,
+    expect: Expectation | None,
+    objectives: Sequence[ObjectiveResult],
+) -> int | None:
+    """The one that was kept, unless it belongs to another verdict (other thresholds)."""
+    from rascal.experiment.running import status_of
+
+    if verdict is None:
+        return stored
+    found = [status_of(verdict, expect, objectives, lenient=one) for one in (False, True)]
+    return stored if stored in found else found[0]
 
 
 def _nothing(told: Any) -> str:

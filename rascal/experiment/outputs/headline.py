@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rascal.experiment.expectation import Met
+from rascal.experiment.objectives import ObjectiveResult
 from rascal.experiment.outputs.gathered import Gathered
 from rascal.report.page import Badge, Sign, Tone, Verdict
-from rascal.report.words import many, share_text, span
+from rascal.report.words import many, share_text, span, value_text
 
 _DOWN = "M4 10H14L18 26H26"
 _SIGNS = {
@@ -77,6 +78,8 @@ def badges(it: Gathered) -> list[Badge]:
         found.append(Badge(text=certainty(it), tone="" if sure else "warn"))
     if it.expect is not None and it.met is not None:
         text, how = _MET[it.met]
+        if it.word == "invalid" and it.met != "yes":
+            text, how = "? proves nothing", "warn"
         found.append(Badge(text=f"{text}: {expected(it)}", tone=how))
     kept = [one.kept for one in it.objectives]
     if kept:
@@ -140,6 +143,12 @@ def _rate(it: Gathered) -> str:
     rows = (flow.rows.get(at) for flow in it.record.flows for at in range(int(begin), int(end)))
     planned = sum(row.planned for row in rows if row is not None)
     return f"{planned / seconds:,.0f} calls a second" if planned and seconds > 0 else ""
+
+
+def measured(one: ObjectiveResult) -> str:
+    """What an objective came to."""
+    whole = one.type == "duration" and one.value is not None and one.value == int(one.value)
+    return f"{one.value:.0f}s" if whole else value_text(one.type, one.value)
 
 
 def kept_text(kept: tuple[float, float, float]) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 from rascal.experiment.outputs.gathered import Gathered
-from rascal.experiment.outputs.headline import certainty, expected
+from rascal.experiment.outputs.headline import certainty, expected, measured
 from rascal.experiment.outputs.soundness import checks
 from rascal.load.masking import mask_url
 from rascal.load.outputs.junit import clean
@@ -106,16 +106,16 @@ def _expectation(suite: ElementTree.Element, it: Gathered) -> None:
 def _objectives(suite: ElementTree.Element, it: Gathered) -> None:
     for one in it.objectives:
         case = _case(suite, it, "objectives", one.text)
-        measured = value_text(one.type, one.value)
+        found = measured(one)
         if not one.kept:
-            message = f"measured {measured}, the limit is {value_text(one.type, one.limit)}"
+            message = f"measured {found}, the limit is {value_text(one.type, one.limit)}"
             text = f"{one.text}\n{one.why or message}"
             # Of a run that proves nothing, so does this.
             kind = "failure" if it.status == 1 else "error"
             if it.status:
                 _wrong(case, kind, "objective", message, text)
                 continue
-        ElementTree.SubElement(case, "system-out").text = clean(f"measured {measured}")
+        ElementTree.SubElement(case, "system-out").text = clean(f"measured {found}")
 
 
 def _invariants(suite: ElementTree.Element, it: Gathered) -> None:

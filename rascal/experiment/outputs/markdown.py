@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from rascal.experiment.outputs.gathered import Gathered
-from rascal.experiment.outputs.headline import certainty, expected, kept_text
-from rascal.report.words import share_text, value_text
+from rascal.experiment.outputs.headline import certainty, expected, kept_text, measured
+from rascal.report.words import share_text
 
 PLACEHOLDER = "REPORT_URL"
 """Stands where the address of the report goes, for CI to replace."""
@@ -57,7 +57,7 @@ def _flows(it: Gathered) -> list[str]:
 
 def _missed(it: Gathered) -> list[str]:
     found = [
-        f"- ✗ `{_code(one.text)}`: {one.why or value_text(one.type, one.value)}"
+        f"- ✗ `{_code(one.text)}`: {one.why or measured(one)}"
         for one in it.objectives
         if not one.kept
     ]

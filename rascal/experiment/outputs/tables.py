@@ -7,14 +7,14 @@ from typing import Any
 
 from rascal.experiment.judge import FlowResult
 from rascal.experiment.outputs.gathered import Gathered
-from rascal.experiment.outputs.headline import interval_text, kept_text
+from rascal.experiment.outputs.headline import interval_text, kept_text, measured
 from rascal.experiment.outputs.soundness import checks
 from rascal.experiment.power import Lengths, Power, enough, power
 from rascal.report.ranges import Measured, Point, Ranges
 from rascal.report.tables import Cell, Cells, Table, table
 from rascal.report.words import number, share_text, span, time_text, value_text
 
-STRIKES = 4
+STRIKES = 3
 """Of each fault."""
 _APART = ("second", "match")
 
@@ -158,7 +158,7 @@ def objectives(it: Gathered) -> Table | None:
         [
             one.text,
             Cell("✓ kept", "good") if one.kept else Cell("✗ not kept", "bad"),
-            value_text(one.type, one.value),
+            measured(one),
             value_text(one.type, one.limit),
             one.why or one.phase,
         ]

@@ -23,7 +23,7 @@ COLOURS = {
 }  # fmt: skip
 PLAIN = (GOOD, HONEST)
 """These are not hatched: what works, and what said no in time."""
-TALL, LOW = 118, 76
+TALL, LOW = 108, 64
 SHOWN = 0.005
 """Attempts per call are drawn if they differ from 1 by more."""
 MARKED = (
