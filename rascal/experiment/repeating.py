@@ -67,31 +67,40 @@ class Repeats:
     at_least: float = AT_LEAST
     seed: int = 0
     runs: list[Repeat] = attrs.Factory(list)
-    _again: int = 0
-    """Invalid runs that have been repeated, or are about to be."""
     _second: bool = False
     """The run under way repeats an invalid one."""
     _slots: int = 0
 
     def add(
-        self, run: str, seed: int, verdict: Verdict, sentence: str = "", *, objectives: bool = True
+        self,
+        run: str,
+        seed: int,
+        verdict: Verdict | None,
+        sentence: str = "",
+        *,
+        objectives: bool = True,
     ) -> Repeat:
-        """One run has been judged; `objectives`: all were kept."""
+        """One run has ended: with a verdict, or before it could have one, which is invalid.
+
+        `objectives`: all were kept.
+        """
         expect = self.expect
-        met = expect is None or expect.met_by(verdict, lenient=True) == "yes"
+        met = verdict is not None and (
+            expect is None or expect.met_by(verdict, lenient=True) == "yes"
+        )
+        proves = verdict is not None and verdict.word != "invalid"
         found = Repeat(
             run=run,
             seed=seed,
-            word=verdict.name,
+            word=verdict.name if verdict is not None else "invalid",
             right=met and objectives,
-            sure=verdict.sure,
-            counts=verdict.word != "invalid" or (expect is not None and expect.exactly and met),
+            sure=verdict is None or verdict.sure,
+            counts=proves or (expect is not None and expect.exactly and met),
             sentence=sentence,
         )
         self.runs.append(found)
         if not found.counts and not self._second:
             self._second = True
-            self._again += 1
         else:
             self._second = False
             self._slots += 1

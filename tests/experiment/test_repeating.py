@@ -106,6 +106,12 @@ def test_invalid_runs_stand_apart_and_are_repeated_once() -> None:
     assert [one.word for one in found.proportions] == ["graceful"]
 
 
+def test_a_run_that_could_not_be_judged_is_invalid() -> None:
+    found = repeats(1)
+    one = found.add("1", 1, None, "It was ended: agent b is lost.")
+    assert (one.word, one.counts, found.left) == ("invalid", False, 1)
+
+
 def test_nothing_but_invalid_runs_prove_nothing() -> None:
     found = feed(repeats(1), "invalid", "invalid")
     assert found.over

@@ -69,17 +69,14 @@ class Conducting:
                 order = attrs.evolve(self.order, experiment=experiment)
                 outcome = await self._run(reactor, interrupts, place, order, number)
                 outcomes.append(outcome)
-                if outcome.verdict is None:
-                    if outcome.status in EARLY:
-                        return
-                    raise_stopped(outcome)
-                assert outcome.verdict is not None
+                if outcome.verdict is None and outcome.status in EARLY:
+                    return
                 kept = all(one.kept for one in outcome.objectives)
                 one = repeats.add(
                     outcome.run, seed, outcome.verdict, outcome.sentence, objectives=kept
                 )
                 told = "" if one.counts else ", it proves nothing"
-                self.writer.tell(f"{number}seed {seed}: {outcome.word}{told}")
+                self.writer.tell(f"{number}seed {seed}: {one.word}{told}")
 
         self._go(main)
         return repeats, outcomes
@@ -135,13 +132,6 @@ class Conducting:
             os.write(self.started_fd, f"{run}\n".encode())
             os.close(self.started_fd)
         self.started_fd = None
-
-
-def raise_stopped(outcome: Outcome) -> None:
-    """Repeating makes no sense if a run cannot be brought to its end."""
-    from rascal.experiment.errors import ExperimentError
-
-    raise ExperimentError(f"run {outcome.run or outcome.name}: {outcome.sentence}")
 
 
 def about() -> dict[str, Any]:

@@ -127,7 +127,8 @@ def _warn(order: Order, *, quiet: bool) -> None:
     from rascal.errors import ConfigError, ConfigErrors
 
     ahead = order.outlook()
-    if ahead.problems:
+    expect = order.experiment.expect
+    if ahead.problems and not (expect is not None and str(expect) == "exactly invalid"):
         path = order.experiment.path or None
         raise ConfigErrors([ConfigError(text, path=path) for text in ahead.problems])
     if quiet:
@@ -153,7 +154,7 @@ def _several(conducting: Any, repeats: Repeats, given: dict[str, Any]) -> int:
     from rascal.cli.experiment.ending import lines_of, repeat_lines
 
     found, outcomes = conducting.several(repeats)
-    early = next((one for one in outcomes if one.verdict is None), None)
+    early = outcomes[-1] if outcomes and not found.over else None
     status: int = early.status if early is not None else found.status
     if given["json_"]:
         as_json({**found.json(), "status": status, "outcomes": [one.json() for one in outcomes]})
