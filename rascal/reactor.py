@@ -6,6 +6,10 @@ gets it called at once when it is readable and nothing else; every other event t
 own way, without the log context. Timers follow the monotonic clock, so that setting the
 machine's clock neither fires nor delays them.
 
+Who sends much (the load client) may put sends into `outbox` while events are dispatched; a few at
+a time are then sent one after the other. A peer that sleeps is woken by the first of them and is
+awake for the rest, where each on its own would pay for waking it.
+
 `count_waiting` tells how long a reactor has waited for events, for who wants to know how busy it
 is; it costs two looks at the clock for each wait, and nothing while nobody asks.
 
@@ -31,12 +35,19 @@ except ImportError:  # not Linux
 
 log = Logger()
 
+HELD = 16
+"""Sends that are held back at most."""
+
 if EPollReactor is not None:
 
     class LeanEPollReactor(EPollReactor):
         """An EPollReactor that calls `fast_event()` of readable objects without detours."""
 
         seconds = staticmethod(time.monotonic)
+        holders = 0
+        """How many there are who use the outbox."""
+        outbox: list[Callable[[], None]] | None = None
+        """Sends to be done in a moment; None: send at once. They must not raise."""
 
         def doPoll(self, timeout: float | None) -> None:
             """Wait for events once and dispatch them."""
@@ -49,22 +60,39 @@ if EPollReactor is not None:
                 return
             get = selectables.get
             slow = self._doReadOrWrite
-            # Resolved first: an earlier event may close a descriptor, and its number may be taken
-            # anew within this batch.
-            for found, fd, event in [(get(fd), fd, event) for fd, event in events]:
-                if found is None or get(fd) is not found:
-                    continue
-                fast = getattr(found, "fast_event", None) if event == EPOLLIN else None
-                if fast is None:
-                    slow(found, fd, event)
-                    continue
-                try:
-                    why = fast()
-                except Exception as error:
-                    log.failure("{found!r} failed", found=found)
-                    why = error
-                if why is not None:
-                    self._disconnectSelectable(found, why, True)
+            self._send_held()  # of a turn around this one, if the reactor was asked to iterate
+            outbox = self.outbox = [] if self.holders and len(events) > 1 else None
+            try:
+                # Resolved first: an earlier event may close a descriptor, and its number may be
+                # taken anew within this batch.
+                for found, fd, event in [(get(fd), fd, event) for fd, event in events]:
+                    if found is None or get(fd) is not found:
+                        continue
+                    fast = getattr(found, "fast_event", None) if event == EPOLLIN else None
+                    if fast is None:
+                        slow(found, fd, event)
+                        continue
+                    try:
+                        why = fast()
+                    except Exception as error:
+                        log.failure("{found!r} failed", found=found)
+                        why = error
+                    if why is not None:
+                        self._disconnectSelectable(found, why, True)
+                    if outbox and len(outbox) >= HELD:
+                        self._send_held()
+            finally:
+                self._send_held()
+                self.outbox = None
+
+        def _send_held(self) -> None:
+            """Empty the outbox; what these sends lead to is sent at once."""
+            held = self.outbox
+            if held:
+                sends = held[:]
+                held.clear()
+                for send in sends:
+                    send()
 
         doIteration = doPoll
 

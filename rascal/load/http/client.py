@@ -52,6 +52,8 @@ class Client:
         self.persistent = plan.connections != "none"
         self.body_limit = BODY_LIMIT
         self.discard = False
+        if hasattr(reactor, "holders"):
+            reactor.holders += 1
         self.heads: dict[bytes, Head] = {}
         self.names = Names(reactor, self.now)
         self.wheel = Wheel(reactor, self.now)
@@ -137,6 +139,8 @@ class Client:
         if self.closed:
             return succeed(None)
         self.closed = True
+        if hasattr(self.reactor, "holders"):
+            self.reactor.holders -= 1
         for entry in list(self.wheel.entries()):
             entry.abandon()
         self.wheel.close()

@@ -119,13 +119,24 @@ class Connection:
 
     # -- a request ---------------------------------------------------------------------------------
     def start(self, exchange: Busy) -> None:
-        """Send it."""
+        """Send it: now, or in a moment beside others (rascal.reactor)."""
         self.exchange = exchange
         exchange.connection = self
         self.used += 1
         reader = self.reader
         reader.head_only = exchange.head_only
         reader.begun = False
+        outbox = getattr(self.reactor, "outbox", None)
+        if outbox is None:
+            self.send()
+        else:
+            outbox.append(self.send)
+
+    def send(self) -> None:
+        """Send what was started, unless that has ended meanwhile."""
+        exchange = self.exchange
+        if exchange is None:
+            return
         data = exchange.data
         try:
             count = self._send(data)
