@@ -266,8 +266,7 @@ class _Reader(Wishes):
             if not number:
                 self.finding(f"{name} is a number, a share (95%) or a time (3s)", name, text)
                 continue
-            scale = {"%": 0.01, "ms": 0.001}.get(number[2] or "", 1.0)
-            value = float(number[1]) * scale
+            value = float(number[1]) / {"%": 100, "ms": 1000}.get(number[2] or "", 1)
             if name in SHARES and not 0 <= value <= 1:
                 self.finding(f"{name} is a share: write {text}%, or a number to 1", name, text)
             changes[str(name)] = int(value) if isinstance(fields[name].default, int) else value
