@@ -40,6 +40,8 @@ class Hub:
     def __init__(self, reactor: Any, snapshot: Callable[[Any], Any]) -> None:
         self.ring = Ring(secrets.token_hex(4))
         self.readers: dict[Reader, Any] = {}
+        self.listeners: list[Callable[[str, Any], None]] = []
+        """Called with kind and data of every event, for parts of the panel that want to know."""
         self._reactor = reactor
         self._snapshot = snapshot
         self._ticker: Any = None
@@ -50,6 +52,8 @@ class Hub:
         if kind not in KINDS:
             raise ValueError(f"{kind} is no kind of event")
         self.ring.add(kind, None, data)
+        for listener in self.listeners:
+            listener(kind, data)
         for reader in list(self.readers):
             if reader.ready:
                 self.catch_up(reader)

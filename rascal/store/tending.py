@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rascal.load.types import Event
 from rascal.store.errors import StoreError
 from rascal.store.reading import Reader
 from rascal.store.rows import dumps
 from rascal.store.values import Run
-from rascal.store.writing import checked
+from rascal.store.writing import EVENT, checked, event_values
 
 REQUESTS = ("stop", "change", "label")
 
@@ -45,6 +46,16 @@ class Tender(Reader):
         return not self.database.select(
             "SELECT 1 FROM requests WHERE run = ? AND taken IS NULL", self.number(run)
         )
+
+    def note(self, run: str, event: Event) -> None:
+        """Put what others did onto the timeline of a run that goes on.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        number = self.number(run)
+        with self.database.writing() as write:
+            write.execute(EVENT, event_values(number, None, event))
 
     def label(self, run: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Run:
         """Give it labels, or take some away."""

@@ -117,7 +117,7 @@ class Conducting:
                 ),
                 allow=tuple(self.given["allow"]),
                 lenient=self.given["lenient"],
-                about=about(),
+                about={**about(), **order.about},
             )
         finally:
             interrupts.ask = None

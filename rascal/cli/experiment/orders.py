@@ -38,6 +38,8 @@ class Order:
     plan: Plan
     weights: Mapping[str, float]
     """Of the scenarios."""
+    about: Mapping[str, Any] = attrs.Factory(dict)
+    """More for the store."""
 
     @property
     def title(self) -> str:

@@ -87,7 +87,7 @@ def _run(
                 agents=agents,
                 store=store,
                 listener=told.beside(Watching(writer, reactor.callLater, begins, started)),
-                about=about(plan),
+                about={**about(plan), **order.about},
             )
         finally:
             if waiting.active():

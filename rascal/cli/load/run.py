@@ -183,6 +183,8 @@ class Order:
     once: bool = False
     book: Book | None = None
     plan: Plan | None = None
+    about: Mapping[str, Any] = attrs.Factory(dict)
+    """More for the store."""
 
 
 def read_order(words: tuple[str, ...], given: Mapping[str, Any]) -> Order:
