@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from pathlib import Path
 import attrs
 
 from rascal.demo import servers
-from rascal.demo.children import Children, free_port, listening
+from rascal.demo.children import Child, ChildError, Children, free_port, listening
 from rascal.demo.node import start_node
 from rascal.experiment.judge import STUCK
 
@@ -119,11 +120,11 @@ def judged(known: Known, folder: Path, seed: int = 1) -> Judged:
         words = [sys.executable, HERE / "shops.py", known.service, str(shop), place]
         children.start("shop", words, ready=listening(("127.0.0.1", shop)))
         for child in children.running:
-            first(child.pid)
+            first(child)
         file = written(known.file, folder, server.address[1])
         target, store = f"http://127.0.0.1:{shop}", folder / "runs.db"
         words = [file, "--target", target, "--node", node.url, "--seed", seed, "--store", store]
-        told = asked(children, "run", *words, "--json")
+        told = asked(children, "run", *words, "--json", begun=store.exists)
         again = asked(children, "judge", "--store", store, "--json")
     found = json.loads(told)
     verdict = found["verdict"] or {"word": "", "kind": "", "between": ()}
@@ -141,27 +142,41 @@ def judged(known: Known, folder: Path, seed: int = 1) -> Judged:
     )
 
 
-def asked(children: Children, command: str, *words: object) -> str:
-    """What `rascal experiment COMMAND` prints; what else it says is in its log."""
+def asked(
+    children: Children, command: str, *words: object, begun: Callable[[], bool] = bool
+) -> str:
+    """What `rascal experiment COMMAND` prints; what else it says is in its log.
+
+    As soon as it has `begun` it goes first.
+    """
     file = children.folder / f"{command}.json"
     shell = ["sh", "-c", 'exec "$@" >"$0"', file, *RASCAL, "experiment", command]
     child = children.start(command, [*map(str, [*shell, *words])])
-    if command == "run":
-        first(child.pid)
-    child.wait_ready(lambda: child.process.poll() in (0, 1, 3, 4), seconds=LONGEST)
+
+    ends = time.monotonic() + LONGEST
+    while child.process.poll() is None and not begun() and time.monotonic() < ends:
+        time.sleep(0.05)
+    first(child)
+    try:
+        status = child.process.wait(max(0.0, ends - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise ChildError(f"'{command}' has not ended after {LONGEST:.0f}s") from None
+    if status not in (0, 1, 3, 4):
+        raise ChildError(f"'{command}' ended with {status}: {child.text[-500:]}")
     return file.read_text("utf-8")
 
 
-def first(pid: int) -> None:
-    """Where it is allowed it goes before others from now on: what it does is measured.
+def first(child: Child) -> None:
+    """Where it is allowed it goes before all others from now on: what it does is measured, and
+    it has little to do.
 
-    Servers only when they are ready: while they start they would but hold up what runs beside them.
+    Only what is ready: while it starts it would hold up what runs beside it.
     """
-    threads = Path(f"/proc/{pid}/task")
-    if os.geteuid() == 0 and threads.is_dir():
+    threads = Path(f"/proc/{child.pid}/task")
+    if child.process.poll() is None and threads.is_dir() and os.geteuid() == 0:
         for thread in list(threads.iterdir()):
             with contextlib.suppress(OSError):  # it has ended, or we may not after all
-                os.setpriority(os.PRIO_PROCESS, int(thread.name), -10)
+                os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(1))
 
 
 def written(file: Path, folder: Path, database: int) -> Path:
