@@ -19,8 +19,12 @@ from rascal.load import embedded
 from rascal.load.embedded import Server
 from rascal.load.redis_link import RedisLink
 from rascal.load.running import Finished, run_load
+from rascal.store import Store
 
 TOKEN = "a token that is long enough"
+
+
+pytestmark = pytest.mark.skipif(not embedded.find_server(), reason="there is no redis-server")
 
 
 @pytest.fixture
@@ -62,6 +66,7 @@ def start(
     from twisted.internet import reactor
 
     link = RedisLink(server.place, reactor, token=more.pop("token", ""), patience=40.0)
+    store = more.pop("store", None)
     watcher = Watcher()
     run = run_load(
         reactor,
@@ -70,6 +75,7 @@ def start(
         link=link,
         agents=count,
         listener=watcher,
+        store=store,
     )
     return run, watcher, link
 
@@ -82,19 +88,31 @@ def replies(finished: Finished) -> int:
 async def test_one_of_three_agents_is_killed_half_way(
     server: Server, target: Target, tmp_path: Path
 ) -> None:
-    with agents(server.place, 3, tmp_path) as processes:
-        run, watcher, link = start(server, target, "hold 150/s for 9s", 3)
+    with agents(server.place, 3, tmp_path) as processes, Store(tmp_path / "runs.db") as store:
+        run, watcher, link = start(server, target, "hold 150/s for 9s", 3, store=store)
         await until(lambda: watcher.second >= 3, seconds=60)
         killed = next(one for one in link.in_order() if one.info.pid == processes[0].pid)
         processes[0].kill()
         finished = await within(60, run)
+        reports = [report for _, report in store.reports(finished.run)]
+        assert store.results(finished.run).total().replies == replies(finished)
     assert finished.outcome == "completed"
     assert watcher.kinds.count("agent_lost") == 1 and "redistributed" in watcher.kinds
-    # what it did after its last report, and what it was doing, nobody knows
-    lost = target.count() - replies(finished)
-    assert 0 <= lost <= 2 * 150 / 3 + 20
-    others = target.count() - target.count(killed.info.pid)
-    assert 0 < replies(finished) - others <= target.count(killed.info.pid)
+    told = dict.fromkeys(finished.summary["agents"], 0)
+    for report in reports:
+        told[report.agent] += sum(
+            row.replies for (kind, _, _), row in report.rows.items() if kind == "flow"
+        )
+    assert sum(told.values()) == replies(finished)
+    for member in link.in_order():
+        seen = target.count(member.info.pid)
+        if member is killed:
+            # What it did after its last report, and what it was doing, nobody knows: two seconds
+            # at most, and as much again for a machine that was busy.
+            assert 0 < told[member.name] <= seen <= told[member.name] + 200
+        else:
+            assert told[member.name] == seen > 0
+    assert any(f"agent {killed.name} was lost" in one for one in finished.summary["warnings"])
     rows = finished.results.rows("flow", "home")
     assert sum(rows[n].planned for n in (7, 8)) > 220  # all of it, by two
 
@@ -104,20 +122,27 @@ async def test_one_of_three_agents_stands_still_for_a_while(
     server: Server, target: Target, tmp_path: Path
 ) -> None:
     with agents(server.place, 3, tmp_path) as processes:
-        run, watcher, _ = start(server, target, "hold 150/s for 12s", 3)
-        await until(lambda: watcher.second >= 2, seconds=60)
+        run, watcher, _ = start(server, target, "hold 150/s for 11s", 3)
+        await until(lambda: watcher.second >= 1, seconds=60)
         pause(processes[0])
-        await until(lambda: "redistributed" in watcher.kinds, seconds=6)
-        await until(lambda: watcher.second >= 7, seconds=10)
+        await until(lambda: "redistributed" in watcher.kinds, seconds=10)
+        taken = watcher.events[watcher.kinds.index("redistributed")].data["second"]
+        await until(lambda: watcher.second >= taken, seconds=10)
         resume(processes[0])
         finished = await within(60, run)
     assert finished.outcome == "completed"
-    assert "agent_back" in watcher.kinds
+    assert watcher.kinds.count("agent_lost") == watcher.kinds.count("agent_back") == 1
+    assert watcher.kinds.count("redistributed") == 2
+    # The seconds in which it slept are known not to be sound.
+    assert finished.summary["unsound"]["seconds"]
+    total = finished.results.total()
+    assert total.planned == total.started + total.dropped
+    assert total.started == sum(total.outcomes.values())
     assert replies(finished) == target.count()
     assert not finished.results.gaps()
     rows = finished.results.rows("flow", "home")
     assert all(row.planned < 210 for row in rows.values()), {n: rows[n].planned for n in rows}
-    assert sum(rows[n].planned for n in (10, 11)) > 220
+    assert sum(rows[n].planned for n in (9, 10)) > 220
 
 
 @pytest_twisted.ensureDeferred
@@ -125,13 +150,13 @@ async def test_redis_is_started_again_with_empty_memory(
     server: Server, target: Target, tmp_path: Path
 ) -> None:
     with agents(server.place, 2, tmp_path):
-        run, watcher, _ = start(server, target, "hold 150/s for 7s", 2)
+        run, watcher, _ = start(server, target, "hold 150/s for 6s", 2)
         await until(lambda: watcher.second >= 2, seconds=60)
         server.restart()
         finished = await within(60, run)
     assert finished.outcome == "completed"
     assert "agent_lost" not in watcher.kinds
-    assert replies(finished) == target.count() > 800
+    assert replies(finished) == target.count() > 700
     assert not finished.results.gaps()
 
 

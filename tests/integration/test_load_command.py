@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,10 +98,15 @@ def read_until(process: subprocess.Popen[str], true: Callable[[str], bool]) -> s
     """Lines of its output, until one is as wanted."""
     said = ""
     assert process.stdout is not None
-    for line in process.stdout:
-        said += line
-        if true(line):
-            return said
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    try:
+        for line in process.stdout:
+            said += line
+            if true(line):
+                return said
+    finally:
+        watchdog.cancel()
     raise AssertionError(said)
 
 
@@ -138,7 +144,9 @@ def test_a_run_its_lines_and_its_report(place: Place) -> None:
     out, err = place.offer("browse", "--rate", "40/s", "--for", "2500ms", "--seed", "3")
     seconds = [line for line in out.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
     assert 2 <= len(seconds) <= 5
-    assert re.search(r"0:02/0:02  offered [\d.]+/s  started .*p99 \S+  max \S+  in flight", out)
+    assert re.search(
+        r"0:02/0:02  arrivals offered [\d.]+/s, started .*p99 \S+  max \S+  in flight", out
+    )
     rows = table_of(out)
     assert set(rows) == {"page", "login", "all"}
     assert len(rows["page"]) == 2 + 2 + 4 + 4
@@ -327,7 +335,8 @@ def test_detached_attached_changed_and_stopped(place: Place) -> None:
         assert os.getsid(pid) == pid
         watching = place.start("attach")
         said = read_until(
-            watching, lambda line: re.search(r"0:0\d/9:00  offered [1-9]", line) is not None
+            watching,
+            lambda line: re.search(r"\d:\d\d/9:00  arrivals offered [1-9]", line) is not None,
         )
         assert said
         changed, _ = place.run("change", "last", "hold 60/s for 8m")

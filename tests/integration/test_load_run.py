@@ -223,6 +223,11 @@ def expected(starts: Sequence[float], server: Stubborn, share: float) -> float:
     return waits[math.ceil(share * len(waits)) - 1]
 
 
+def slack(certain: float, late: float) -> float:
+    """5 %, and what a busy machine adds: client and server share it, both may be this late."""
+    return 0.05 * certain + 2 * late
+
+
 def on_start(server: Stubborn) -> Watcher:
     """Sets the server's clock to second 0 of the run."""
 
@@ -247,11 +252,12 @@ async def test_arrivals_do_not_wait_for_a_server_that_stalls(tmp_path: pathlib.P
     starts = [number / 200 for number in range(800)]
     plain = finished.summary["flows"]["plain"]
     assert plain["started"] == server.requests == 800
-    for share, error in ((0.90, 0.1), (0.95, 0.1), (0.99, 0.05)):
+    late = finished.summary["lateness"]["p99"]
+    for share in (0.90, 0.95, 0.99):
         certain = expected(starts, server, share)
-        assert plain["served"][f"p{share * 100:g}"] == pytest.approx(certain, rel=error)
+        assert abs(plain["served"][f"p{share * 100:g}"] - certain) < slack(certain, late)
     # Begun in time, not behind the stall; the rest is how busy this machine is.
-    assert finished.summary["lateness"]["p99"] < 0.3
+    assert late < 0.3
     # Who arrived in the stall's seconds is counted there, whenever the reply came.
     rows = finished.results.rows("flow", "plain")
     assert [rows[second].planned for second in range(4)] == [200] * 4
@@ -271,10 +277,11 @@ async def test_users_on_a_grid_count_from_the_grid(tmp_path: pathlib.Path) -> No
     starts = [number / 50 for number in range(200) for _ in range(4)]
     tick = finished.summary["flows"]["tick"]
     assert tick["planned"] == 800
-    for share, error in ((0.90, 0.1), (0.95, 0.1), (0.99, 0.05)):
+    late = finished.summary["lateness"]["p99"]
+    for share in (0.90, 0.95, 0.99):
         certain = expected(starts, server, share)
         assert certain > 0.5
-        assert tick["served"][f"p{share * 100:g}"] == pytest.approx(certain, rel=error)
+        assert abs(tick["served"][f"p{share * 100:g}"] - certain) < slack(certain, late)
     assert tick["served_actual"]["p99"] < 0.2
 
 
