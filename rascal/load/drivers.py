@@ -5,7 +5,7 @@ few milliseconds at most. The engine carries out iterations and counts them. Tim
 the run.
 
     open    an arrival that is due begins an iteration of a fresh user, or is dropped if too many
-            are under way
+            are under way, or if it is late by a whole time-out: this process cannot keep up
     closed  user number n lives while the level is above n. It iterates on the grid of its pace:
             an iteration that took too long makes the next ones late, and their latency counts from
             the grid; what was due on the grid and never began is dropped. Without pace it goes on
@@ -148,7 +148,7 @@ class OpenDriver(Driver):
             Schedule(share.profile, begins) if log is None else Replay(log)
         )
         self.arrivals = Arrivals(self.schedule, self._masses(), membership, engine.index)
-        self.due = self.arrivals.due
+        self._arm()
 
     def _masses(self) -> Masses:
         if self.log is not None:
@@ -163,8 +163,11 @@ class OpenDriver(Driver):
         engine, arrivals = self.engine, self.arrivals
         members = arrivals.membership.at(now)
         bound = part(self.share.max_in_flight, members, engine.index)
+        oldest = now - engine.plan.timeout
         done = 0
-        while (due := arrivals.due) <= now:
+        while (due := arrivals.due) <= now and not engine.halted:
+            if engine.spent or (done and not done % _LOOK and engine.now() >= limit):
+                break
             if self.later and self.later[0][0] <= due:
                 self.follow(due)
                 bound = part(self.share.max_in_flight, members, engine.index)
@@ -172,15 +175,16 @@ class OpenDriver(Driver):
             arrivals.take()
             name = self.log.scenario(number) if self.log is not None else None
             name = name or self.choice.of_arrival(number)
-            if self.under_way < bound:
+            if self.under_way < bound and due >= oldest:
                 self.under_way += 1
                 engine.begin(self, name, self.user_number(number), due)
             else:
                 engine.drop(name, due)
             done += 1
-            if engine.spent or (not done % _LOOK and engine.now() >= limit):
-                break
-        self.due = arrivals.due
+        self._arm()
+
+    def _arm(self) -> None:
+        self.due = math.inf if self.engine.halted else self.arrivals.due
 
     def ended(self, run: Iteration, now: float) -> None:
         self.under_way -= 1
@@ -200,11 +204,11 @@ class OpenDriver(Driver):
     def _set(self, schedule: Schedule | Replay) -> None:
         self.schedule = schedule
         self.arrivals.refresh(schedule)
-        self.due = self.arrivals.due
+        self._arm()
 
     def reshare(self, before: Membership, second: float) -> int:
         late = self.arrivals.reshare(before, second, self._masses)
-        self.due = self.arrivals.due
+        self._arm()
         return late
 
 
@@ -266,7 +270,7 @@ class ClosedDriver(Driver):
         done = 0
         while True:
             first = waiting[0][0] if waiting else math.inf
-            if self._look <= min(now, first):
+            if self._look <= (now if engine.halted else min(now, first)):
                 self._census(self._look)
             elif first <= now:
                 due, _, living = heappop(waiting)

@@ -101,6 +101,8 @@ class Engine:
         """Drivers at the start: users' numbers are spread over them."""
         self.ending = False
         """Nothing more begins."""
+        self.halted = False
+        """Nothing more begins, not even what is due already."""
         self._clock = clock
         self._seconds: Callable[[], float] = getattr(world, "now", None) or clock.seconds
         self._recorder = world.recorder
@@ -224,6 +226,7 @@ class Engine:
         if self.now() < 0 or (self._done is None and not self._base):
             self._end(0.0)  # before it has begun
         elif not self.ending:
+            self.halted = True
             for driver in self._drivers:
                 driver.until(self.now())
         if now:
@@ -385,6 +388,7 @@ class Engine:
 
     def _end(self, now: float) -> None:
         """Nothing more begins; wait for what is under way."""
+        self.halted = True
         for driver in self._drivers:
             driver.until(now)
         self.ending = True

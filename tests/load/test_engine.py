@@ -521,3 +521,62 @@ def test_whatever_happens_the_books_are_balanced(
             assert +planned == {second: row.planned for second, row in bench.rows().items()}
     if in_time:
         assert not [one for one, times in seen.items() if times > 1]
+
+
+# ---- more is due than can begin
+
+
+def slow_bench(load: str = "hold 1000/s for 3s", then: float = 0.0, **plan: Any) -> Bench:
+    """Each iteration keeps the process busy for 4 ms, and may go on after that."""
+    bench = Bench(share(load, **EVEN), **plan)
+
+    def takes(user: Any) -> float:
+        bench.clock.rightNow += 0.004
+        return then
+
+    bench.world.book.scenarios["look"].takes = takes
+    return bench
+
+
+def stopped_after(bench: Bench, seconds: float) -> int:
+    """Stop it then; gives how many had begun."""
+    begun: list[int] = []
+
+    def stop() -> None:
+        begun.append(len(bench.world.begun))
+        bench.engine.stop()
+
+    bench.clock.callLater(bench.at + seconds - bench.clock.seconds(), stop)
+    bench.to_end()
+    return begun[0]
+
+
+def test_stop_begins_nothing_more_though_it_is_due() -> None:
+    bench = slow_bench()
+    begun = stopped_after(bench, 1.0)
+    assert 200 <= begun <= 300
+    assert len(bench.world.begun) == begun
+    assert bench.emitted[-1] < 1.2
+
+
+def test_users_who_wait_do_not_begin_after_a_stop() -> None:
+    bench = slow_bench("hold 500 users", then=0.5)
+    begun = stopped_after(bench, 0.5)
+    assert 100 <= begun < 200
+    assert len(bench.world.begun) == begun
+
+
+def test_the_hard_end_of_requests_holds_though_more_is_due() -> None:
+    bench = slow_bench(max_requests=100).to_end()
+    assert len(bench.world.begun) == 100
+    assert bench.emitted[-1] < 1
+
+
+def test_what_could_not_begin_within_a_time_out_is_dropped() -> None:
+    bench = slow_bench(timeout=2).to_end()
+    total = bench.total()
+    assert total.planned == 3000
+    assert total.started == len(bench.world.begun)
+    assert total.dropped == 3000 - total.started > 1000
+    assert max(started - due for due, started, *_ in bench.world.begun) <= 2.07
+    assert 4.5 < bench.emitted[-1] < 5.5
