@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from select import select
 from typing import Any
 
 from twisted.internet import main
@@ -37,6 +38,10 @@ log = Logger()
 
 HELD = 16
 """Sends that are held back at most."""
+FINE = 0.002
+"""Waits below it are exact while somebody sends load."""
+MOST_SELECTED = 1024
+"""select() takes no file descriptor above."""
 
 if EPollReactor is not None:
 
@@ -52,10 +57,12 @@ if EPollReactor is not None:
         def doPoll(self, timeout: float | None) -> None:
             """Wait for events once and dispatch them."""
             selectables = self._selectables
+            if timeout is None:
+                timeout = -1
+            elif 0 < timeout < FINE and self.holders:
+                timeout = self._wait(timeout)
             try:
-                events = self._poller.poll(
-                    -1 if timeout is None else timeout, len(selectables) or 1
-                )
+                events = self._poller.poll(timeout, len(selectables) or 1)
             except InterruptedError:
                 return
             get = selectables.get
@@ -84,6 +91,22 @@ if EPollReactor is not None:
             finally:
                 self._send_held()
                 self.outbox = None
+
+        def _wait(self, timeout: float) -> float:
+            """Wait to the microsecond: epoll's whole milliseconds, rounded up, make arrivals late
+            by one more for each time that something else happens meanwhile.
+
+            Returns:
+                How long epoll is still to wait.
+            """
+            poller = self._poller
+            if poller.fileno() >= MOST_SELECTED:
+                return timeout
+            if isinstance(poller, _TimedPoller):
+                poller.wait(timeout)
+            else:
+                select([poller], (), (), timeout)
+            return 0.0
 
         def _send_held(self) -> None:
             """Empty the outbox; what these sends lead to is sent at once."""
@@ -130,6 +153,12 @@ class _TimedPoller:
             return self.poller.poll(timeout, maxevents)
         finally:
             self.waited += time.monotonic() - began
+
+    def wait(self, timeout: float) -> None:
+        """Wait for an event, to the microsecond, but take none."""
+        began = time.monotonic()
+        select([self.poller], (), (), timeout)
+        self.waited += time.monotonic() - began
 
     def total(self) -> float:
         """Seconds waited since somebody began to ask."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from pump import Loop, loop
 
-from rascal.reactor import HELD
+from rascal import reactor as module
+from rascal.reactor import FINE, HELD, count_no_more, count_waiting
 
 
 @pytest.fixture
@@ -119,3 +120,36 @@ def test_without_a_holder_nothing_is_held(lean: Loop) -> None:
     _, log = askers(lean, 2)
     lean.reactor.doPoll(1)
     assert [word[:4] for word in log] == ["read", "send", "read", "send"]
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_short_waits_are_exact_while_load_is_sent(
+    lean: Loop, monkeypatch: pytest.MonkeyPatch, counted: bool
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(module, "select", lambda r, w, x, timeout: waits.append(timeout))
+    if counted:
+        count_waiting(lean.reactor)
+    lean.reactor.doPoll(FINE / 4)
+    lean.reactor.doPoll(FINE * 4)  # epoll is exact enough
+    assert waits == [FINE / 4]
+    lean.reactor.holders -= 1
+    lean.reactor.doPoll(FINE / 4)
+    assert waits == [FINE / 4]
+    if counted:
+        count_no_more(lean.reactor)
+
+
+def test_an_event_ends_an_exact_wait(lean: Loop) -> None:
+    _, log = askers(lean, 1)
+    lean.reactor.doPoll(FINE / 4)
+    assert log == ["read 0", "send 0"]
+
+
+def test_exact_waits_count_as_waiting(lean: Loop) -> None:
+    total = count_waiting(lean.reactor)
+    assert total is not None
+    for _ in range(3):
+        lean.reactor.doPoll(FINE / 2)
+    assert total() >= 3 * FINE / 2
+    count_no_more(lean.reactor)
