@@ -8,6 +8,7 @@ import sys
 import aiohttp
 from window import HEADERS, Window, arguments
 
+
 async def main() -> None:
     """So many users share a session."""
     url, users, warm_up, seconds = arguments()

@@ -84,9 +84,8 @@ class Run:
         total = self.results.total("flow")
         failed = total.started - total.outcomes.get("served", 0)
         self.window.found["failed"] = failed
-        self.window.tell(
-            sent=total.replies, report_bytes=self.largest, opened=self.client.opened
-        )
+        self.window.found["completed"] -= failed
+        self.window.tell(sent=total.replies, report_bytes=self.largest, opened=self.client.opened)
 
     def _close(self) -> None:
         self.window.close()

@@ -20,7 +20,6 @@ from typing import Any
 
 sys.path.insert(1, str(Path(__file__).parents[1]))
 
-# ruff: noqa: E402
 import report as figures
 from contenders import CONTENDERS, Contender, Go, available, go
 from more import more
@@ -103,7 +102,7 @@ def main() -> int:
         failed += missed
         kept["users"][users] = summary(goes)
     if not options.no_more:
-        kept["more"], missed = more(short=options.short, cores=cores)
+        kept["more"], missed = more(short=options.short)
         failed += missed
     figures.write(options.json, kept)
     print(f"written to {options.json}")
