@@ -271,6 +271,15 @@ def test_struck_exchanges_and_failing_calls_are_shown_and_escaped(
     assert "&lt;script&gt;alert(1)" in text and "<script>alert(1)" not in text
 
 
+def test_the_page_needs_nothing_and_forbids_itself_the_rest(all_of: dict[str, Gathered]) -> None:
+    text = html(all_of["hangs"])
+    assert "default-src 'none'; style-src 'sha256-" in text.replace("&#39;", "'")
+    assert not re.search(r"<(link|img|iframe|object)\b| style=| on\w+=|@import", text)
+    assert set(re.findall(r'(?:href|src)="(.)', text)) == {"#"}
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style and len(text) < 250_000
+
+
 @pytest.mark.parametrize("name", ["hangs", "dead", "thin"])
 def test_no_table_has_a_row_of_another_width(all_of: dict[str, Gathered], name: str) -> None:
     grids = [
