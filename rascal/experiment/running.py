@@ -319,6 +319,8 @@ class _Running:
     def event(self, event: Event) -> None:
         if event.kind == "started" and self._steps is None:
             self.conductor.begin(self.control.start)
+            if self.kept.learned:
+                self.tell("note", "learned which flows use what", {"uses": self.kept.uses})
             self._steps = self._guarded(self.steps())
             rules = [rule for rule in self.experiment.stop if isinstance(rule, Check)]
             self._looks = [self._guarded(self.look(rule)) for rule in rules]

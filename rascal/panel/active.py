@@ -164,7 +164,7 @@ class ActiveRun:
         if news.more:
             return
         if not self.ready:
-            self._begin()
+            self._begin(news.over)
             return
         self._tell_rows(news)
         if news.plan is not None:
@@ -183,17 +183,18 @@ class ActiveRun:
             self.tell("log", news.log)
         if news.samples:
             self.tell("exchanges", news.samples)
-        self._end()
+        if news.over:
+            self._end()
 
-    def _begin(self) -> None:
+    def _begin(self, over: bool) -> None:
         self.ready = True
         for waiting in self._waiting:
             waiting.callback(None)
         self._waiting.clear()
-        self.over = self.run["state"] != "running"
+        self.over = over
 
     def _end(self) -> None:
-        if self.run["state"] != "running" and not self.over:
+        if not self.over:
             self.over = True
             self.looked = self.reactor.seconds()
             self.gone("finished" if self.run["state"] == "ended" else "lost")

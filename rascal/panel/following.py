@@ -25,6 +25,8 @@ from rascal.load.types import Event, Report, Row, Sample
 from rascal.panel.columns import STEPS, Cells, cells, flow_cells, mean
 from rascal.panel.judging import Judging
 from rascal.panel.lanes import Lanes
+from rascal.panel.starting import lives
+from rascal.store.machine import host
 
 BUDGET = 0.1
 """Seconds of one look, so that one long run does not keep the others waiting."""
@@ -34,6 +36,8 @@ AGAIN = 5
 """Seconds that are looked at again: reports may come late."""
 SAMPLES = 30
 """Exchanges of calls that failed, in one look."""
+PATIENCE = 900.0
+"""Seconds for which an experiment may take to be judged after its load has ended."""
 SHORT = 2000
 """Characters of a request or a reply."""
 
@@ -59,6 +63,8 @@ class News:
     samples: list[dict[str, Any]] = attrs.Factory(list)
     more: bool = False
     """Not all that is there has been read yet."""
+    over: bool = False
+    """Nothing more will come."""
 
 
 class Follower:
@@ -124,8 +130,17 @@ class Follower:
 
     @property
     def ended(self) -> bool:
-        """Nothing more will come."""
+        """No more load will come."""
         return bool(self.run.state != "running")
+
+    def _judged(self) -> bool:
+        """Nothing more will come: an experiment is judged after its load has ended, by the same
+        process."""
+        run = self.run
+        if run.kind != "experiment" or run.state != "ended" or self.judging.concluded:
+            return True
+        here = run.host == host() and run.pid is not None and lives(run.pid)
+        return not here or time.time() - (run.ended or 0.0) > PATIENCE
 
     def _read_reports(self, ends: float) -> bool:
         """Whether there are more than time allowed."""
@@ -258,6 +273,7 @@ class Follower:
         if self.ended and not news.more:
             self.lanes.end(max(second, self.results.closed + 1))
             self.judging.conclude(self._store, self.run, self.results)
+        news.over = self.ended and not news.more and self._judged()
         news.state = self._state(second)
         self._give("agents", self._agents_now(), news)
         self._give("phases", self.judging.phases(), news)
@@ -292,6 +308,8 @@ class Follower:
                 status = "starting"
             elif self._draining or second > ends:
                 status = "draining"
+        elif not self._judged():
+            status = "judging"
         now = live(self.results, 10)
         up = sum(1 for one in self._agents.values() if one["state"] != "lost")
         return {

@@ -43,7 +43,8 @@ class Judging:
         self._sofar: SoFar | None = None
         self._entered: dict[str, float] = {}
         self._final: dict[str, Any] | None = None
-        self._concluded = False
+        self.concluded = False
+        """What was recorded has been read."""
         self._told: dict[str, Any] | None = None
         self._due = 0.0
         if run.kind == "experiment" and FILE in files:
@@ -136,12 +137,13 @@ class Judging:
             said = stop.value
         if said is None or results.closed < 0:
             return None
+        struck = [one.kept for one in said.flows if one.uses and one.kept is not None]
         return {
             "word": said.word,
             "provisional": True,
             "remark": said.remark,
             "sentence": "",
-            "kept": said.kept,
+            "kept": min(struck, default=said.kept),
             "good": said.good,
             "usual": said.usual,
             "expect": self.kept.expect,
@@ -182,15 +184,15 @@ class Judging:
 
     def conclude(self, store: Any, run: Any, results: Results) -> None:
         """The run has ended: what was recorded counts."""
-        if self._concluded:
+        if self.concluded:
             return
-        self._concluded = True
         told = run.summary.get("deadlines") or {}
         results.deadlines.update(told.get("flows", {}))
         results.scenario_deadlines.update(told.get("scenarios", {}))
         data = store.data(run.id)
-        if KEY not in data:
+        if KEY not in data or "verdict" not in data:
             return
+        self.concluded = True
         from rascal.cli.experiment.data import of_stored
 
         self.kept = kept = Kept.of(data[KEY])

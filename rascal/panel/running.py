@@ -187,7 +187,8 @@ class Runs(Orders):
     async def _turn(self) -> None:
         """One look, and what follows from it."""
         try:
-            found, going, missing = await self._thread(self._desk.look, set(self.active))
+            wanted = {run_id for run_id, active in self.active.items() if not active.over}
+            found, going, missing = await self._thread(self._desk.look, wanted)
         except RascalError as error:
             if str(error) != self.problem:
                 log.error("The run store cannot be read: {error}", error=error)
@@ -376,7 +377,7 @@ class Runs(Orders):
         return run
 
     def _full(self) -> bool:
-        return len(self.going) + len(self.queue.starting) >= self.panel.settings.running
+        return bool(len(self.going) + len(self.queue.starting) >= self.panel.settings.running)
 
     def _next(self) -> None:
         """Those whose turn it is."""
@@ -474,13 +475,12 @@ class Runs(Orders):
     async def _taken(self, run_id: str) -> bool:
         """Whether the run has seen it; its process looks once a second."""
         ends = float(self.reactor.seconds()) + TAKEN
-        while True:
-            if await self.ask(lambda store: store.taken(run_id)):
+        while float(self.reactor.seconds()) < ends:
+            if await self.ask(_seen, run_id):
                 self._hurry()
                 return True
-            if float(self.reactor.seconds()) > ends:
-                return False
             await deferLater(self.reactor, 0.1, lambda: None)
+        return False
 
     async def delete(self, which: str) -> None:
         """Take a run away. Raises Problem, StoreError: it goes on."""
@@ -493,10 +493,12 @@ class Runs(Orders):
     async def label(self, which: str, add: list[str], remove: list[str]) -> dict[str, Any]:
         """Give a run labels, or take some away."""
         run_id = await self.find(which)
-        run = await self.ask(lambda store: store.label(run_id, add, remove))
+        found = await self.ask(lambda store: self._desk.told(store.label(run_id, add, remove)))
+        if run_id in self.active:
+            self.active[run_id].run = found
         self._relook = True
         self._hurry()
-        return run_json(run)
+        return dict(found)
 
     # ---- hand-made changes
 
@@ -559,6 +561,10 @@ def _ended(store: Any, told: Callable[[Any], dict[str, Any]]) -> list[dict[str, 
     ):
         found.append(told(store.run(str(number))))
     return found
+
+
+def _seen(store: Any, run_id: str) -> bool:
+    return bool(store.taken(run_id)) or store.run(run_id).state != "running"
 
 
 def _stop_all(store: Any, why: str, now: bool) -> list[str]:
