@@ -116,7 +116,7 @@ class Engine:
         """By share."""
         for share in plan.shares:
             self._current.append(self._driver(share, 0.0))
-        self._most_requests = self._requests(members)
+        self._recorder.most = self._requests(members)
         self._base = 0.0
         self._running: dict[Iteration, None] = {}
         self._enter = world.begin
@@ -204,13 +204,13 @@ class Engine:
     def reshare(self, members: Sequence[int], second: float) -> None:
         """From `second` on arrivals and users belong to these agents."""
         before = self._membership.copy()
-        left = max(0, self._most_requests - self._recorder.begun)
+        left = max(0, self._recorder.most - self._recorder.begun)
         self._membership.change(members, second)
         if self.index in members and self.index in before.last:
             share = left * max(1, len(before.last)) // len(members)
-            self._most_requests = self._recorder.begun + max(1, share)
+            self._recorder.most = self._recorder.begun + max(1, share)
         elif self.index in members:
-            self._most_requests = self._requests(members)
+            self._recorder.most = self._requests(members)
         late = sum(driver.reshare(before, second) for driver in self._drivers)
         behind = self.now() - second if self._done is not None else 0.0
         if behind > 0 and self.index in members:
@@ -381,7 +381,7 @@ class Engine:
     @property
     def spent(self) -> bool:
         """Whether our part of `max_requests` has begun."""
-        return bool(self._recorder.begun >= self._most_requests)
+        return bool(self._recorder.begun >= self._recorder.most)
 
     def _exhausted(self, text: str) -> None:
         self.stop()
@@ -416,6 +416,7 @@ class Engine:
 
     def _finish(self) -> None:
         """The last report."""
+        self._recorder.most = math.inf  # tear-downs are no load
         for run in list(self._running):
             self._recorder.iteration(
                 run.flow, run.intended, run.started, self._seconds(), "timeout", "never ended"

@@ -4,7 +4,7 @@
     RequestFailed                             its outcome
     an assert                                 check_failed, with its text and line
     any other exception of the user's code    check_failed, and an error event, once for each kind
-    deadline, or cancelled from outside       timeout
+    deadline, or cancelled from outside       timeout; also by the hard end in requests
 
 A cancelled coroutine that goes on all the same (it caught CancelledError) is closed.
 """
@@ -25,6 +25,7 @@ from rascal.load.book import last_line
 from rascal.load.feeders import UsedUp
 from rascal.load.http.answer import Answer
 from rascal.load.http.errors import RequestFailed
+from rascal.load.recorder import HardEnd
 from rascal.load.setting import do
 from rascal.load.types import SERVED
 from rascal.units import plain_text
@@ -243,6 +244,8 @@ def judge(scenario: Scenario, user: User, failure: Failure) -> Ended:
         return error.outcome, error.detail
     if isinstance(error, CancelledError):
         return "timeout", "cancelled"
+    if isinstance(error, HardEnd):
+        return "timeout", f"cancelled: {error}"
     if isinstance(error, UsedUp) and error.feeder.order == "sequential":
         return "check_failed", str(error)
     book = user.world.book

@@ -14,6 +14,7 @@ after the call was recorded) is moved by negative numbers, so merging stays plai
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,10 @@ MAX_EVENTS = 100
 OTHERS = "(other flows)"
 
 
+class HardEnd(BaseException):
+    """The run's hard end in requests. No Exception: a loop that catches those must end as well."""
+
+
 class Recorder:
     """Counts what one agent does. One a process and run.
 
@@ -65,6 +70,8 @@ class Recorder:
         """Calls begun and not done."""
         self.begun = 0
         """Calls begun since the beginning, attempts of retries each."""
+        self.most = math.inf
+        """Of them; whoever begins another ends by HardEnd."""
         self._begun = 0
         self.sequence = 0
         """Of the next report."""
@@ -132,7 +139,9 @@ class Recorder:
             self._owners[name] = self._owned[name] = scenario if owner is None else ""
 
     def begin(self) -> None:
-        """A call is under way."""
+        """A call is under way. Raises HardEnd if there were enough."""
+        if self.begun >= self.most:
+            raise HardEnd("the hard end in requests was reached")
         self.in_flight += 1
         self.begun += 1
 

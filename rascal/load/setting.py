@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 
 from rascal.errors import LoadError
 from rascal.load.hooks import Hook
+from rascal.load.recorder import HardEnd
 from rascal.load.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ async def undo_all(world: World, undo: list[Undo]) -> None:
             await anext(generator)
         except StopAsyncIteration:
             continue
-        except Exception as error:
+        except (Exception, HardEnd) as error:
             place = world.book.place(error) or str(hook.place)
             said = str(error) or type(error).__name__
             text = f"{place}: tear-down '{hook.name}' failed: {said}"

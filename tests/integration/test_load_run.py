@@ -423,3 +423,29 @@ async def test_hard_ends(nginx: LoggingNginx, tmp_path: pathlib.Path) -> None:
     )
     assert finished.results.total().started == 50
     assert finished.status == 0
+
+
+LOOP = """
+from rascal.load import scenario
+
+@scenario("loop")
+async def loop(user):
+    while True:
+        try:
+            await user.get("/", name="home")
+        except Exception:
+            pass
+"""
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_hard_end_in_requests_also_ends_users_who_never_stop(
+    nginx: LoggingNginx, tmp_path: pathlib.Path
+) -> None:
+    done = await run(
+        tmp_path, LOOP, target=nginx.url, rate="20/s", for_="2s", max_requests=100, timeout="5s"
+    )
+    total = done.results.total()
+    assert total.started == 100
+    assert len(nginx.lines()) == 100
+    assert total.outcomes == {"served": 100}
