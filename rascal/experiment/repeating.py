@@ -127,6 +127,11 @@ class Repeats:
         return self.wanted - self._slots
 
     @property
+    def place(self) -> str:
+        """`2 of 20`: which run comes next."""
+        return f"{self._slots + 1} of {self.wanted}" + (", again" if self._second else "")
+
+    @property
     def next_seed(self) -> int:
         """Another for each run."""
         return self.seed + len(self.runs)

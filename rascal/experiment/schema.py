@@ -44,6 +44,9 @@ _LOAD_HELP = {
     "profile": "Such as 'ramp 0..200/s for 10s, hold 200/s'",
     "profiles": "By scenario",
     "rate": "Instead of a profile: 200/s",
+    "objectives": "Of the load alone; those of the experiment stand at the top",
+    "stop": "As at the top",
+    "labels": "As at the top",
     "only": "Some scenarios of the file",
     "options": "Of the scenario file",
     "headers": "Sent with every request",
@@ -57,10 +60,23 @@ _CHECK_HELP = {
     "command": "A command line",
     "at": "The server of sql and redis: mysql://…, postgresql://…, redis://…",
     "json": "A path to the value in the reply, such as $.count",
+    "equals": "The answer is this",
+    "at_most": "The answer is a number, and not above this",
+    "at_least": "The answer is a number, and not below this",
+    "contains": "The answer has this in it",
     "unchanged": "The same after as before",
     "within": "Seconds after the experiment until which it must hold again",
     "for": "Of a stop rule: how long it must fail",
     "timeout": "Of one question",
+}
+_SCRIPT_HELP = {
+    "on": "The proxy",
+    "match": "Which exchanges it takes; without it all",
+    "steps": "What happens to them, one after the other: 'pass 2, error(deadlock)'",
+    "name": "What it is called on its proxy",
+    "from": "When it begins, such as fault+10s; with the phase, if nothing is said",
+    "until": "When it ends; with the phase, if nothing is said",
+    "for": "How long it lasts, in place of until",
 }
 
 
@@ -167,7 +183,12 @@ _MEMBERS: dict[str, dict[str, Any]] = {
     "faults": _TEXTS,
     "scripts": _one_or_more(
         {
-            **_object({name: _TEXTS if name == "steps" else _TEXT for name in SCRIPT_NAMES}),
+            **_object(
+                {
+                    name: {**(_TEXTS if name == "steps" else _TEXT), "description": help_}
+                    for name, help_ in _SCRIPT_HELP.items()
+                }
+            ),
             "required": ["on", "steps"],
         }
     ),

@@ -96,10 +96,12 @@ def test_mixed_verdicts_are_the_finding() -> None:
 
 def test_invalid_runs_stand_apart_and_are_repeated_once() -> None:
     found = repeats(2, None)
-    feed(found, "invalid", "graceful")
-    assert found.left == 1
     feed(found, "invalid")
-    assert found.left == 1
+    assert found.place == "1 of 2, again"
+    feed(found, "graceful")
+    assert (found.left, found.place) == (1, "2 of 2")
+    feed(found, "invalid")
+    assert (found.left, found.place) == (1, "2 of 2, again")
     feed(found, "invalid")
     assert found.over
     assert [len(found.counted), len(found.invalid)] == [1, 3]

@@ -18,6 +18,7 @@ from rascal.cli.load.going import Interrupts, go
 from rascal.cli.load.offering import masked
 from rascal.cli.load.reaching import agents_for, link_for
 from rascal.cli.load.showing import Shown, Writer
+from rascal.errors import RascalError
 
 if TYPE_CHECKING:
     from rascal.experiment.repeating import Repeats
@@ -65,7 +66,7 @@ class Conducting:
             while not repeats.over:
                 seed = repeats.next_seed
                 experiment = attrs.evolve(self.order.experiment, seed=seed)
-                number = f"{len(repeats.runs) + 1} of {repeats.wanted}: "
+                number = f"{repeats.place}: "
                 order = attrs.evolve(self.order, experiment=experiment)
                 outcome = await self._run(reactor, interrupts, place, order, number)
                 outcomes.append(outcome)
@@ -85,7 +86,14 @@ class Conducting:
         with agents_for(self.order.plan, self.given) as place, self.writer.open():
 
             async def within(reactor: Any, interrupts: Interrupts) -> Any:
-                return await main(reactor, interrupts, place)
+                from twisted.internet.defer import CancelledError
+
+                try:
+                    return await main(reactor, interrupts, place)
+                except RascalError as error:
+                    if interrupts.count:  # what was cut short failed in a way of its own
+                        raise CancelledError from error
+                    raise
 
             return go(within, self.writer.tell)
 

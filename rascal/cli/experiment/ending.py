@@ -264,9 +264,12 @@ def repeat_lines(repeats: Repeats, limit: int | None) -> list[str]:
     head = click.style(word, fg=colour, bold=True)
     found = [f"{head}  {len(repeats.counted)} runs" + _spared(repeats)]
     found += filled(repeats.sentence())
+    shown = [*repeats.proportions]
+    if shown and repeats.expect is not None:
+        shown.append(repeats.as_expected)
     rows = [
         [one.word, f"{one.count} of {one.of}", share_text(one.share), between(one.low, one.high)]
-        for one in (*repeats.proportions, *([repeats.as_expected] if repeats.expect else []))
+        for one in shown
     ]
     if rows:
         found += ["", *grid_lines(REPEATS, rows, right=REPEATS[1:], limit=limit)]
