@@ -292,10 +292,12 @@ def test_a_scenario_can_be_asked_for_by_name() -> None:
     assert state("max(buy) < 5s", results, last=4).value == 4.0
 
 
+TOOK = st.floats(0.001, 0.99) | st.floats(1.01, 3)
+"""Not beside the limit of 1 s: there a percentile's error of 0.4 % decides."""
+
+
 @given(
-    st.lists(
-        st.lists(st.tuples(st.floats(0.001, 3), st.booleans()), max_size=4), min_size=1, max_size=12
-    ),
+    st.lists(st.lists(st.tuples(TOOK, st.booleans()), max_size=4), min_size=1, max_size=12),
     st.integers(1, 5),
     st.sampled_from(("p50", "max", "failed", "goodput", "offered")),
 )
