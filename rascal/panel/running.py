@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -319,7 +319,7 @@ class Runs(Orders):
         entry = self.queue.entry(order, title=title, kind=kind, by=by)
         if self.queue.waiting or self._full():
             place = self.queue.add(entry)
-            self._queue_changed()
+            await self._queue_changed()
             return {"queued": entry.json(place)}
         started = await self._spawn(entry)
         answer: Deferred[Any] = Deferred()
@@ -403,15 +403,17 @@ class Runs(Orders):
         started = await self._spawn(entry)
         await self._first_word(started, entry)
 
-    def _queue_changed(self) -> None:
+    def _queue_changed(self) -> Deferred[None]:
+        """Tell it, and keep it; fires once it is kept."""
         self.panel.hub.publish("queue", self.queue.json())
-        with suppress(Problem):
-            self._thread(save, self.queue.path, self.queue.dumps())
+        if self._closed:
+            return succeed(None)
+        return self._thread(save, self.queue.path, self.queue.dumps())
 
-    def cancel(self, entry: str) -> None:
+    async def cancel(self, entry: str) -> None:
         """Take one out of the queue. Raises Problem."""
         self.queue.cancel(entry)
-        self._queue_changed()
+        await self._queue_changed()
 
     # ---- the lever
 
@@ -439,12 +441,13 @@ class Runs(Orders):
     async def stop_all(self, by: str = "", *, now: bool = True) -> list[str]:
         """The lever: everything that runs is stopped, nothing begins. Gives the runs."""
         self.queue.held = {"on": True, "by": by, "at": round(time.time(), 3)}
-        self._queue_changed()
+        kept = self._queue_changed()
         for entry in list(self.queue.starting.values()):
             if entry.pid:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(entry.pid, 15)
         stopped = await self.ask(_stop_all, f"everything was stopped by {by or 'the panel'}", now)
+        await kept
         self._hurry()
         return stopped
 

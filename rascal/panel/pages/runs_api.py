@@ -85,8 +85,8 @@ async def _queue(call: Call) -> Any:
     return call.panel.runs.queue.json()
 
 
-def _cancel(call: Call, entry: str) -> None:
-    call.panel.runs.cancel(entry)
+async def _cancel(call: Call, entry: str) -> None:
+    await call.panel.runs.cancel(entry)
 
 
 # ---- changes
