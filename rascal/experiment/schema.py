@@ -12,7 +12,7 @@ import attrs
 
 from rascal.experiment.expectation import WORDS
 from rascal.experiment.questions import DURATIONS, TESTS, WAYS
-from rascal.experiment.reading import LOAD_NAMES, NAMES, OPTIONS, SCRIPT_NAMES, SHARES
+from rascal.experiment.reading import LOAD_NAMES, NAMES, OPTIONS, SHARES
 from rascal.experiment.record import Thresholds
 from rascal.experiment.specification import DEFAULT_NODE, DEFAULT_PHASES, PHASES
 from rascal.load.wishes import PLAN, SHARE
