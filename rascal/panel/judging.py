@@ -47,6 +47,8 @@ class Judging:
         """What was recorded has been read."""
         self._told: dict[str, Any] | None = None
         self._due = 0.0
+        self._last = False
+        """It was looked at since the load ended."""
         if run.kind == "experiment" and FILE in files:
             self._read(files[FILE].decode("utf-8", "replace"))
 
@@ -113,8 +115,10 @@ class Judging:
     def look(self, results: Results, *, ended: bool) -> dict[str, Any] | None:
         """What can be said, if it is time and there is something new."""
         now = time.monotonic()
-        if now < self._due and not (ended and self._final):
+        last = ended and not self._last
+        if now < self._due and not (last or (ended and self._final)):
             return None
+        self._last = ended
         found = self._final if self._final is not None else self._so_far(results, ended=ended)
         self._due = now + max(EVERY, SHARE * (time.monotonic() - now))
         if found == self._told:
