@@ -27,8 +27,7 @@ def reasons(
     found = [*record.troubles, *_faults(record), *_load(record, flows, windows, thresholds)]
     if not used:
         found.insert(0, "no flow uses the faulted dependency")
-    else:
-        found += _baseline(flows, used, windows[0][1], thresholds)
+    found += _baseline(flows, used or flows, windows[0][1], thresholds)
     found += [
         f"the invariant '{one.name}' did not hold before the fault"
         for one in record.invariants

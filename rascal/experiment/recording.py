@@ -126,6 +126,8 @@ def record_of(kept: Kept, results: Rows) -> Record:
 def _uses(kept: Kept, flow: str) -> frozenset[str] | None:
     if kept.uses is None:
         return None
+    if kept.learned and any(fault.dependency not in kept.uses for fault in kept.faults):
+        return None  # only proxies can be learned; who uses a container, nobody knows
     return frozenset(name for name, flows in kept.uses.items() if flow in flows)
 
 

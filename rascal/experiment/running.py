@@ -22,6 +22,7 @@ from rascal.control.client import AsyncClient
 from rascal.errors import RascalError
 from rascal.experiment.asking import Asked, ask, ask_until
 from rascal.experiment.conductor import Conductor
+from rascal.experiment.errors import ExperimentError
 from rascal.experiment.expectation import Expectation
 from rascal.experiment.judge import Verdict, judge
 from rascal.experiment.loading import levels, read_load
@@ -205,6 +206,16 @@ class _Running:
         self.said("preparing", "learning which flows use which dependency")
         found = await learn(self.reactor, self.plan, self.book, self.conductor.clients)
         self.kept.uses, self.kept.learned = found, True
+        struck = [name for name in self.experiment.dependencies if name in found]
+        expected = self.experiment.expect
+        proves_nothing = expected is not None and str(expected) == "exactly invalid"
+        if struck and not any(found[name] for name in struck) and not proves_nothing:
+            raise ExperimentError(
+                f"no flow sends anything to {' or '.join(struck)}: one user went through all "
+                "scenarios, and its calls reached "
+                f"{', '.join(name for name, flows in found.items() if flows) or 'no proxy'}. Is "
+                "the application pointed at the proxy? If it is, say who uses what with 'uses:'"
+            )
 
     async def loaded(self) -> Finished:
         """The load from its first to its last call."""

@@ -62,6 +62,8 @@ def headline(outcome: Outcome) -> str:
     if outcome.met:
         exactly = outcome.expect is not None and outcome.expect.exactly
         text = said[outcome.met].replace("worse than", "not as") if exactly else said[outcome.met]
+        if verdict.word == "invalid" and outcome.met != "yes":
+            text = click.style("it proves nothing", fg="yellow")
         found += f"  {text} (expected: {outcome.expect})"
     return found
 
