@@ -16,12 +16,19 @@ def results() -> Results:
     rows = {("flow", name, 3): Row() for name in ("orders", "browse")}
     for row in rows.values():
         row.planned = row.started = row.attempts = 1
-    found.add(Report(run="1", agent="a", sequence=0, second=3, rows=rows, meters=Meters(unsound=("lag",))))  # fmt: skip
+    found.add(
+        Report(run="1", agent="a", sequence=0, second=3, rows=rows, meters=Meters(unsound=("lag",)))
+    )
     return found
 
 
 def kept(dependency: str = "db", **more: object) -> Kept:
-    phases = {"warm-up": (0.0, 1.0), "baseline": (1.0, 21.0), "fault": (21.0, 31.0), "recovery": (31.0, 61.0)}  # fmt: skip
+    phases = {
+        "warm-up": (0.0, 1.0),
+        "baseline": (1.0, 21.0),
+        "fault": (21.0, 31.0),
+        "recovery": (31.0, 61.0),
+    }
     fault = FaultRecord(name="x", dependency=dependency, on=21.0, off=31.0, fired=1)
     return Kept(name="it", text="", phases=phases, faults=[fault], uses={"db": ["orders"]}, **more)  # type: ignore[arg-type]
 
