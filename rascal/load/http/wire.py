@@ -42,7 +42,17 @@ _CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 class Head:
     """A parsed head: what the client itself needs to know of it."""
 
-    __slots__ = ("code", "encoding", "keep", "length", "location", "raw", "retry_after", "sets")
+    __slots__ = (
+        "code",
+        "encoding",
+        "keep",
+        "length",
+        "location",
+        "raw",
+        "retry_after",
+        "sets",
+        "whole",
+    )
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
@@ -83,6 +93,8 @@ class Head:
             self.length = 0
         if self.length == UNTIL_CLOSE:
             self.keep = False
+        self.whole = len(raw) + self.length if code >= 200 and self.length >= 0 else 0
+        """Bytes of the whole reply to anything but a HEAD, where the head tells."""
 
     def _take_length(self, value: bytes) -> None:
         lengths = {word.strip() for word in value.split(b",")}
@@ -186,6 +198,24 @@ class Reader:
     def feed(self, data: bytes) -> bool:
         """Take what was read; True if the reply is complete."""
         self.begun = True
+        if self._reading or self._tail or self._interim or self.head_only or self.discard:
+            return self._feed(data)
+        end = data.find(b"\r\n\r\n") + 4
+        head = self._heads.get(data[:end])
+        if head is None:
+            if end == 3 or end > HEAD_LIMIT:
+                return self._incomplete(data)
+            head = self._parse(data[:end])
+        size = len(data)
+        if head.whole != size or size > self.limit:
+            return self._begin(head, data[end:])
+        self.head = head
+        self.body = data[end:]
+        self.keep = head.keep
+        return True
+
+    def _feed(self, data: bytes) -> bool:
+        """The same in the middle of a reply, and for what is not usual."""
         if self._reading:
             return self._take(data)
         if self._tail:
@@ -197,16 +227,6 @@ class Reader:
         head = self._heads.get(raw)
         if head is None:
             head = self._parse(raw)
-        if head.length == len(data) - end and head.code >= 200 and not self.head_only:
-            self.head = head
-            self.body = b"" if self.discard else data[end:]
-            self.keep = head.keep
-            if self._tail:
-                self._tail = b""
-            self._interim = 0
-            if head.length > self.limit and not self.discard:
-                raise self._too_long()
-            return True
         return self._begin(head, data[end:])
 
     def end(self) -> bool:
