@@ -86,7 +86,7 @@ class Teller:
         what = f"{_size(size)}" + (f" of {kind.partition(';')[0]}" if kind else "")
         new = "" if not response.timings.connect else ", new connection"
         self.line(f"{status} in {time_text(took)}  {what}{new}")
-        for text in response.headers.getRawHeaders("set-cookie") or ():
+        for text in response.headers.getRawHeaders(b"set-cookie") or ():
             self.line(f"sets cookie {_cookie(text)}")
         self._body(response, kind)
 
@@ -156,9 +156,9 @@ class Teller:
 
 
 def _header(response: Any, name: str) -> str:
-    values = response.headers.getRawHeaders(name) or [""]
-    value = values[0]
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    values = response.headers.getRawHeaders(name.encode()) or [b""]
+    value: bytes = values[0]
+    return value.decode("utf-8", "replace")
 
 
 def _short(value: Any) -> str:
