@@ -12,12 +12,15 @@ interrupted. `rascal load run` ends with the status of its run: rascal load --he
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """The console script."""
+    _open_standard_streams()
     from rascal.cli.app import rascal
 
     if "_RASCAL_COMPLETE" in os.environ:
@@ -25,3 +28,16 @@ def main() -> None:
 
         assert completion.SHELLS  # importing it teaches click our scripts
     rascal.main(prog_name="rascal")
+
+
+def _open_standard_streams() -> None:
+    """Those that the caller has closed lead nowhere: else a socket or a file would get their
+    descriptors, and whoever prints would write into it."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            with suppress(OSError):
+                opened = os.open(os.devnull, os.O_RDWR)
+                if opened != number:
+                    os.dup2(opened, number)
+                    os.close(opened)
+                setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115

@@ -221,6 +221,28 @@ def test_an_interrupt_drains_and_reports(place: Place) -> None:
     assert "ctrl-C" in err
 
 
+def test_three_times_ends_a_scenario_that_never_waits(place: Place) -> None:
+    text = (
+        SHOP
+        + '\n@scenario("stuck")\nasync def stuck(user):\n    print("here")\n    while 1: pass\n'
+    )
+    (place.folder / "shop.py").write_text(text)
+    process = place.start(
+        "run", "shop.py", "stuck", *place.target, "--rate", "9/s", "--for", "9s", "--quiet"
+    )
+    read_until(process, lambda line: "here" in line)
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)  # signals that wait together are one
+    finished(process, 130)
+
+
+def test_an_output_that_is_closed(place: Place) -> None:
+    words = ("run", "shop.py", "browse", *place.target, "--rate", "9/s", "--for", "1s")
+    process = place.start(*words, stdout=None, preexec_fn=lambda: os.close(1))
+    finished(process, 0)
+
+
 def test_twice_ends_at_once(place: Place) -> None:
     (place.folder / "slow.py").write_text(
         "from rascal.load import scenario\n"

@@ -34,6 +34,8 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.count = 0
+        self.signals = 0
+        """What came, whether the reactor has heard of it or not."""
         self.ask: Callable[[int], None] | None = None
         """Called in the reactor with the number of times so far."""
         self.cancel: Callable[[], None] = lambda: None
@@ -119,7 +121,8 @@ def _listen(number: int, reactor: Any, interrupts: Interrupts) -> None:
         return  # nohup
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if interrupts.count > 1:
+        interrupts.signals += 1
+        if interrupts.signals > 2:
             os._exit(INTERRUPTED)  # the reactor may be stuck in someone's code
         reactor.callFromThread(interrupts.asked)
 
