@@ -209,8 +209,16 @@ def _findings(
     if planned and dropped / planned > DROPPED:
         warnings.append(
             f"{dropped:,} arrivals ({dropped / planned:.1%}) were dropped at the bound of "
-            "iterations in flight: the target got less than was planned, which flatters it"
+            "iterations in flight, or as late as a time-out: the target got less than was "
+            "planned, which flatters it"
         )
+    for name in run.results.scenarios:
+        ended = run.results.total("scenario", (name,)).outcomes
+        if broken := ended.get("check_failed", 0):
+            warnings.append(
+                f"{broken:,} of {sum(ended.values()):,} iterations of '{name}' were ended by an "
+                "assert or an exception in the scenario; flows do not count that"
+            )
     for name, why in run.losses.ever.items():
         back = "" if name in run.losses.gone else "; it came back"
         warnings.append(f"agent {name} was lost: {why}{back}")

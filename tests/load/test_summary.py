@@ -82,3 +82,16 @@ def test_a_run_in_which_nothing_ended() -> None:
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert (found["seconds"], found["status"]) == (0.0, 130)
     assert found["flows"] == {}
+
+
+def test_iterations_that_their_own_code_ended_are_told() -> None:
+    stage = Stage()
+    stage.begin()
+    stage.until(0)
+    stage.go(5, outcomes={"served": 7, "check_failed": 3})
+    stage.until(5.5)
+    stage.last()
+    assert stage.result().summary["warnings"] == [
+        "15 of 50 iterations of 'look' were ended by an assert or an exception in the scenario; "
+        "flows do not count that"
+    ]
