@@ -357,4 +357,4 @@ def test_nothing_was_called() -> None:
     text = plain(lines_of(ended(Results(), status=3), None))
     assert text.startswith("no call was made")
     assert "it proves nothing" in text
-    assert "not kept: " in plain(lines_of(ended(Results(), kept=False), None))
+    assert "not stored: " in plain(lines_of(ended(Results(), kept=False), None))

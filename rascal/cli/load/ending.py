@@ -255,7 +255,7 @@ def _last_lines(ended: Ended, seconds: float) -> list[str]:
     words = [f"{ended.outcome} after {clock_text(seconds)}"]
     words += [text for text in (meaning, why) if text]
     if not ended.kept:
-        return [f"not kept: {': '.join(words)}"]
+        return [f"not stored: {': '.join(words)}"]
     shares = ", ".join(
         str(one["profile"]) for one in ended.summary.get("load", ()) if one.get("profile")
     )
