@@ -22,8 +22,8 @@ from rascal.panel.columns import (
     bands,
     step_for,
 )
-from rascal.panel.following import News
 from rascal.panel.hub import Hub
+from rascal.panel.merging import News
 
 LOG = 300
 EXCHANGES = 60
@@ -42,6 +42,8 @@ class View:
         self.hub = hub
         self.flows = flows
         self.rows: dict[str, dict[int, Cells]] = {name: {} for name in flows}
+        self.whole = not flows
+        """It has the rows from before it was made."""
 
     def take(self, news: News) -> None:
         """Rows of the flows that are looked at."""

@@ -33,7 +33,7 @@ def lanes_of(active: Any, nodes: Any) -> list[dict[str, Any]]:
     over = active.over
     for node, proxy, name, fault in [] if over else standing(nodes):
         key = f"{proxy}/{name}"
-        on = bool(fault.get("armed", fault.get("enabled")))
+        on = is_on(fault)
         one = own.get(key)
         if one is None:
             one = own[key] = {
@@ -49,9 +49,19 @@ def lanes_of(active: Any, nodes: Any) -> list[dict[str, Any]]:
             "matched": int(fault.get("matched") or 0),
             "form": fault.get("form", "fault"),
         }
+        left = fault.get("expires_in")
+        one["ends"] = None
+        if on and isinstance(left, int | float) and active.state.get("started"):
+            one["ends"] = round(time.time() - active.state["started"] + left, 1)
     for one in own.values():
         one.setdefault("here", False)
+        one.setdefault("ends", None)
     return list(own.values())
+
+
+def is_on(fault: Mapping[str, Any]) -> bool:
+    """Whether it would strike now."""
+    return bool(fault.get("armed", fault.get("enabled")))
 
 
 def standing(nodes: Any) -> list[tuple[str, str, str, Mapping[str, Any]]]:
@@ -84,10 +94,24 @@ class Noting:
         kind = REMOVED if data.get("removed") else ON if data.get("on") else OFF
         self._record(kind, text, data, time.time())
 
-    def _record(self, kind: str, text: str, data: Mapping[str, Any], at: float) -> None:
+    def begun(self, active: Any) -> None:
+        """A run has begun: what is on already is on from its first second."""
+        known = {f"{one['proxy']}/{one['name']}" for one in active.own}
+        for node, proxy, name, fault in standing(self.runs.panel.nodes):
+            leased = str(fault.get("lease") or "").startswith(LEASED)
+            if not is_on(fault) or leased or f"{proxy}/{name}" in known:
+                continue
+            text = str(fault.get("text") or "")
+            data = {"node": node, "proxy": proxy, "name": name, "text": text}
+            told = f"{proxy}/{name} was on before: {text}"
+            self._record(ON, told, data, active.state["started"], active.id)
+
+    def _record(
+        self, kind: str, text: str, data: Mapping[str, Any], at: float, run: str = ""
+    ) -> None:
         more = {key: data[key] for key in ("node", "text", "by", "fired", "matched") if key in data}
         fault = f"{data['proxy']}/{data['name']}"
-        self.runs.record(kind, text, {**more, "fault": fault, "hand": True}, at)
+        self.runs.record(kind, text, {**more, "fault": fault, "hand": True}, at, run)
 
     def heard(self, kind: str, data: Any) -> None:
         """An event of the panel's hub."""
@@ -113,9 +137,11 @@ class Noting:
     def _fault(self, data: Mapping[str, Any]) -> None:
         kind = CHANGES.get(str(data.get("change")))
         state = data.get("state") or {}
-        lease = str((state.get("lease") or {}).get("id", "")) if isinstance(state, Mapping) else ""
+        if not isinstance(state, Mapping):
+            return
         if kind is None and data.get("change") == "added" and state.get("enabled"):
             kind = ON
+        lease = str(state.get("lease") or "")
         if kind is None or lease.startswith(LEASED) or "proxy" not in data:
             return
         at = float(data.get("at") or time.time())

@@ -14,17 +14,16 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import attrs
-
 from rascal.errors import RascalError
 from rascal.load.live import live
 from rascal.load.offered import Offer
 from rascal.load.plans_json import plan_from_json, shares_from_json
-from rascal.load.results import Results, Series
-from rascal.load.types import Event, Report, Row, Sample
-from rascal.panel.columns import STEPS, Cells, cells, flow_cells, mean
+from rascal.load.results import Results
+from rascal.load.types import Event, Report, Sample
+from rascal.panel.columns import Cells, flow_cells
 from rascal.panel.judging import Judging
 from rascal.panel.lanes import Lanes
+from rascal.panel.merging import Merged, News
 from rascal.panel.starting import lives
 from rascal.store.machine import host
 
@@ -36,35 +35,12 @@ AGAIN = 5
 """Seconds that are looked at again: reports may come late."""
 SAMPLES = 30
 """Exchanges of calls that failed, in one look."""
+ENDLESS = 86_400.0
+"""A profile without end goes on until the hard end of a day."""
 PATIENCE = 900.0
 """Seconds for which an experiment may take to be judged after its load has ended."""
 SHORT = 2000
 """Characters of a request or a reply."""
-
-
-@attrs.define(kw_only=True)
-class News:
-    """What has changed. None: it has not."""
-
-    rows: list[Cells] = attrs.Factory(list)
-    """New seconds, in order."""
-    amended: list[Cells] = attrs.Factory(list)
-    flows: dict[int, dict[str, Cells]] = attrs.Factory(dict)
-    """Of the new and amended seconds, by second and flow."""
-    coarse: dict[int, dict[int, Cells]] = attrs.Factory(dict)
-    """By step and number of the row."""
-    state: dict[str, Any] = attrs.Factory(dict)
-    phases: list[dict[str, Any]] | None = None
-    faults: list[dict[str, Any]] | None = None
-    agents: dict[str, Any] | None = None
-    plan: dict[str, Any] | None = None
-    verdict: dict[str, Any] | None = None
-    log: list[dict[str, Any]] = attrs.Factory(list)
-    samples: list[dict[str, Any]] = attrs.Factory(list)
-    more: bool = False
-    """Not all that is there has been read yet."""
-    over: bool = False
-    """Nothing more will come."""
 
 
 class Follower:
@@ -81,18 +57,7 @@ class Follower:
         self._offer: Offer | None = self._offer_of(files)
         self.lanes = Lanes()
         self.judging = Judging(self.run, self.plan, files, self.lanes)
-        self.total = Series()
-        """Calls of all flows, by second."""
-        self._coarse = {step: Series() for step in STEPS}
-        self._due: dict[int, list[int]] = {}
-        """By second, iterations that were due, and that have ended."""
-        self._open: set[int] = set()
-        """Seconds with iterations that have not ended."""
-        self._changed: set[int] = set()
-        self._rows: dict[int, Cells] = {}
-        """Rows of the last seconds, and of those that are still open, as they were given."""
-        self._next = 0
-        """The first second that was not given yet."""
+        self.merged = Merged(self.results)
         self._unread: Iterator[tuple[int, Report]] | None = None
         self._report = self._event = 0
         self._draining = False
@@ -124,7 +89,7 @@ class Follower:
             self._event = number
             self._take_event(event, news)
         news.more = self._read_reports(ends)
-        self._give_rows(news)
+        self.merged.give(news)
         self._give_rest(news)
         return news
 
@@ -148,26 +113,11 @@ class Follower:
             self._unread = self._store.reports(self.run.id, self._report)
         for number, report in self._unread:
             self._report = number
-            self._take(report)
+            self.merged.take(report)
             if time.monotonic() > ends:
                 return True
         self._unread = None
         return False
-
-    def _take(self, report: Report) -> None:
-        if not self.results.add(report):
-            return
-        for (kind, _, second), row in report.rows.items():
-            if kind == "scenario":
-                due = self._due.setdefault(second, [0, 0])
-                due[0] += row.planned
-                due[1] += row.started + row.dropped
-                (self._open.add if due[0] > due[1] else self._open.discard)(second)
-            else:
-                self.total.add(second, row)
-                for step, series in self._coarse.items():
-                    series.add(second // step, row)
-            self._changed.add(second)
 
     def _take_event(self, event: Event, news: News) -> None:
         data = event.data
@@ -185,6 +135,7 @@ class Follower:
         elif event.kind in ("stopping", "stop_rule") and self._offer is not None:
             self._offer.stop(event.second)
             self._replanned = True
+        self._replanned |= event.kind == "phase"
         self.lanes.take(event)
         self.judging.take(event)
         line = {"t": round(event.second, 3), "kind": event.kind, "text": event.text}
@@ -193,78 +144,6 @@ class Follower:
         if data.get("by"):
             line["by"] = str(data["by"])
         news.log.append(line)
-
-    # ---- rows
-
-    def _give_rows(self, news: News) -> None:
-        closed = self.results.closed
-        flight = self._in_flight(closed)
-        still = sum(due[0] - due[1] for at in self._open if (due := self._due[at]))
-        share = min(1.0, flight / still) if still > 0 else 0.0
-        # What is open may have been closed by others' calls: those seconds are looked at again.
-        changed = {at for at in self._changed | self._open if 0 <= at < self._next}
-        touched = set(self._changed)
-        self._changed = {at for at in self._changed if at > closed}
-        for second in sorted(changed):
-            row = self._cells(second, share)
-            if self._rows.get(second) != row:
-                self._rows[second] = row
-                news.amended.append(row)
-                self._give_flows(second, news)
-        for second in range(self._next, closed + 1):
-            row = self._rows[second] = self._cells(second, share)
-            news.rows.append(row)
-            self._give_flows(second, news)
-        self._next = max(self._next, closed + 1)
-        self._give_coarse(touched, closed, news)
-        for second in [at for at in self._rows if at < self._next - 300 and at not in self._open]:
-            del self._rows[second]
-
-    def _cells(self, second: int, share: float) -> Cells:
-        due, ended = self._due.get(second, (0, 0))
-        return cells(
-            second,
-            self.total.get(second) or Row(),
-            still=max(0, due - ended) * share,
-            in_flight=self._in_flight(second),
-            arrivals=due,
-            users=self._metered(second, "users"),
-        )
-
-    def _give_flows(self, second: int, news: News) -> None:
-        """Nobody looks at single flows while much is read at once."""
-        if second < self.results.closed - 60:
-            return
-        rows = {}
-        for name in self.results.flows:
-            row = self.results.rows("flow", name).get(second)
-            if row is not None:
-                rows[name] = flow_cells(second, row)
-        news.flows[second] = rows
-
-    def _give_coarse(self, touched: set[int], closed: int, news: News) -> None:
-        for step, series in self._coarse.items():
-            for number in sorted({at // step for at in touched if 0 <= at <= closed}):
-                seconds = range(number * step, min((number + 1) * step, closed + 1))
-                row = series.get(number)
-                if row is None or not seconds:
-                    continue
-                due = [self._due.get(at, (0, 0)) for at in seconds]
-                news.coarse.setdefault(step, {})[number] = cells(
-                    number * step,
-                    row,
-                    seconds=len(seconds),
-                    in_flight=mean(self._in_flight(at) for at in seconds),
-                    arrivals=mean(float(one[0]) for one in due),
-                    users=mean(self._metered(at, "users") for at in seconds),
-                )
-
-    def _in_flight(self, second: int) -> float:
-        return self._metered(second, "in_flight")
-
-    def _metered(self, second: int, name: str) -> float:
-        there = (one.get(second) for one in self.results.meters.values())
-        return float(sum(getattr(meters, name) for meters in there if meters is not None))
 
     # ---- the rest
 
@@ -300,13 +179,13 @@ class Follower:
         return known
 
     def _state(self, second: int) -> dict[str, Any]:
-        ends = self._offer.ends if self._offer is not None else math.inf
+        ends = self._ends()
         rate, users = self._offer.level(second) if self._offer is not None else (0.0, 0.0)
         status = str(self.run.state)
         if status == "running":
             if self.run.started is None:
                 status = "starting"
-            elif self._draining or second > ends:
+            elif self._draining or (self._offer is not None and second > self._offer.ends):
                 status = "draining"
         elif not self._judged():
             status = "judging"
@@ -343,6 +222,14 @@ class Follower:
                 for one in now.flows
             },
         }
+
+    def _ends(self) -> float:
+        """When the load ends; infinity if nobody knows."""
+        ends = self._offer.ends if self._offer is not None else math.inf
+        planned = self.judging.ends
+        if planned is not None:
+            return min(ends, planned)
+        return math.inf if ends >= ENDLESS else ends
 
     def _unsound(self) -> int:
         """Seconds so far that are not to be trusted; only the last ones are looked at again."""
@@ -387,8 +274,9 @@ class Follower:
         offer = self._offer
         if offer is None:
             return {"text": "", "points": [], "ends": None, "shares": []}
-        known = not math.isinf(offer.ends)
-        last = offer.ends if known else max(600.0, self.second() * 1.2)
+        ends = self._ends()
+        known = not math.isinf(ends)
+        last = ends if known else max(600.0, self.second() * 1.2)
         steps = min(POINTS, max(2, math.ceil(last)))
         times = [last * number / steps for number in range(steps)] + [math.nextafter(last, 0.0)]
         points = [
@@ -402,7 +290,7 @@ class Follower:
         return {
             "text": "; ".join(str(share["profile"]) for share in shares),
             "points": points,
-            "ends": offer.ends if known else None,
+            "ends": ends if known else None,
             "shares": shares,
         }
 

@@ -110,6 +110,11 @@ class Judging:
             )
         return found
 
+    @property
+    def ends(self) -> float | None:
+        """Where the last phase ends; None of a load run."""
+        return max(end for _, end in self.kept.phases.values()) if self.kept else None
+
     # ---- the verdict
 
     def look(self, results: Results, *, ended: bool) -> dict[str, Any] | None:

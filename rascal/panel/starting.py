@@ -124,7 +124,7 @@ def start(order: Mapping[str, Any], folder: str, name: str) -> Start:
     try:
         with open(os.open(log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "rascal.panel.child", str(writer)],
+                [sys.executable, "-P", "-m", "rascal.panel.child", str(writer)],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,

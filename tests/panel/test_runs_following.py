@@ -12,8 +12,9 @@ import pytest
 
 from rascal.load.types import Event, Meters, Report, Row
 from rascal.panel.columns import CLASSES, COLUMNS, FINE, KEPT_FINE, UNITS, bands, cells, step_for
-from rascal.panel.following import Follower, News
+from rascal.panel.following import Follower
 from rascal.panel.lanes import letter
+from rascal.panel.merging import News
 from rascal.panel.runs_json import run_json
 from rascal.store import Store
 

@@ -21,7 +21,7 @@ def routes(panel: Panel) -> None:
     panel.runs = runs = Runs(panel)
     begin = getattr(panel.reactor, "callWhenRunning", None)
     if begin is not None:
-        begin(runs.start)
+        begin(runs.begin_to_look)
     one = "/api/v1/runs/<run>"
     panel.api("GET", "/api/v1/runs", _list)
     panel.api("POST", "/api/v1/runs", _start, "operator")
