@@ -125,6 +125,7 @@ async def test_each_way_to_fail_has_its_outcome(case: tuple[str, Any, str, str])
         await fails(at, outcome, said)
         assert at.last.replies == 0
         assert not at.client.connections
+        assert at.client.held.size == 0
         assert at.client.resent == 0
         row = next(iter(at.report().rows.values()))
         assert row.outcomes == {outcome: 1}

@@ -16,7 +16,7 @@ from rascal.load.http.names import Names
 from rascal.load.http.pools import Pool
 from rascal.load.http.urls import SENSITIVE, Headers, Origin, Urls, header_line
 from rascal.load.http.wheel import Wheel
-from rascal.load.http.wire import BODY_LIMIT, Head
+from rascal.load.http.wire import BODY_LIMIT, Head, Held
 from rascal.load.plan import Plan
 
 Allowed = Callable[[str, str], None]
@@ -51,6 +51,7 @@ class Client:
         self.per_user = plan.connections == "user"
         self.persistent = plan.connections != "none"
         self.body_limit = BODY_LIMIT
+        self.held = Held()
         self.discard = False
         if hasattr(reactor, "holders"):
             reactor.holders += 1

@@ -101,7 +101,8 @@ class Connection:
         self.fd = sock.fileno()
         self.times = times
         self.reactor = pool.client.reactor
-        self.reader = Reader(pool.client.heads, pool.client.body_limit, pool.client.discard)
+        client = pool.client
+        self.reader = Reader(client.heads, client.body_limit, client.discard, client.held)
         self.exchange: Busy | None = None
         self.used = 0
         self.closed = False
@@ -288,6 +289,7 @@ class Connection:
             self._table = None
         self._stop_writing()
         self._left = None
+        self.reader.drop()
         self.reactor.removeReader(self)
         self.pool.client.connections.discard(self)
         self.pool.gone(self)

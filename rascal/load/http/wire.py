@@ -20,6 +20,10 @@ from rascal.load.http.errors import TruncatedError
 HEAD_LIMIT: Final = 64 * 1024
 """Bytes of a head, and of what a chunked body may say besides its content."""
 BODY_LIMIT: Final = 64 * 1024 * 1024
+HELD_LIMIT: Final = 512 * 1024 * 1024
+"""Bytes of all bodies of one client that are still coming."""
+LARGE: Final = 1024 * 1024
+"""A body that long is given up when that is too much."""
 INTERIM_LIMIT: Final = 64
 """Replies 1xx before the real one."""
 UNTIL_CLOSE: Final = -1
@@ -149,6 +153,16 @@ class _Chunks:
         return found
 
 
+class Held:
+    """The bodies of one client that are still coming, together."""
+
+    __slots__ = ("limit", "size")
+
+    def __init__(self, limit: int = HELD_LIMIT) -> None:
+        self.size = 0
+        self.limit = limit
+
+
 class Reader:
     """The replies of one connection, one at a time.
 
@@ -161,6 +175,7 @@ class Reader:
     __slots__ = (
         "_chunks",
         "_heads",
+        "_held",
         "_interim",
         "_left",
         "_pieces",
@@ -177,9 +192,14 @@ class Reader:
     )
 
     def __init__(
-        self, heads: dict[bytes, Head], limit: int = BODY_LIMIT, discard: bool = False
+        self,
+        heads: dict[bytes, Head],
+        limit: int = BODY_LIMIT,
+        discard: bool = False,
+        held: Held | None = None,
     ) -> None:
         self._heads = heads
+        self._held = held or Held()
         self.limit = limit
         self.discard = discard
         self.head: Head
@@ -306,10 +326,24 @@ class Reader:
             return
         if self._total > self.limit:
             raise self._too_long()
+        held = self._held
+        held.size += len(piece)
         self._pieces.append(piece)
+        if held.size > held.limit and self._total > LARGE:
+            raise LimitError(
+                f"given up after {self._total} bytes of its body: all that are coming hold more "
+                f"than {held.limit} bytes"
+            )
+
+    def drop(self) -> None:
+        """The connection is closed: let go of a body that was coming."""
+        if self._pieces:
+            self._held.size -= sum(map(len, self._pieces))
+            self._pieces = []
 
     def _complete(self) -> bool:
         self.body = b"".join(self._pieces)
+        self._held.size -= len(self.body)
         self._pieces = []
         self._chunks = None
         self._reading = False

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rascal.errors import LimitError, ProtocolError
 from rascal.load.http.errors import TruncatedError
-from rascal.load.http.wire import HEAD_LIMIT, INTERIM_LIMIT, Reader
+from rascal.load.http.wire import HEAD_LIMIT, INTERIM_LIMIT, LARGE, Held, Reader
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -397,3 +397,27 @@ def test_any_bytes_are_a_reply_or_an_error(data: bytes, start: bytes) -> None:
         one.end()
     except (ProtocolError, TruncatedError):
         pass
+
+
+@pytest.mark.parametrize("framing", [b"", b"Transfer-Encoding: chunked\r\n"])
+def test_bodies_that_are_coming_are_bounded_together(framing: bytes) -> None:
+    held = Held(3 * LARGE)
+    block = b"a" * (LARGE // 2)
+    piece = b"%x\r\n%s\r\n" % (len(block), block) if framing else block
+    readers = [reader(held=held) for _ in range(4)]
+    for one in readers:
+        one.feed(OK + framing + b"\r\n")
+        one.feed(piece)
+    small = reader(held=held)
+    small.feed(OK + b"Content-Length: 5\r\n\r\nhel")
+    for one in readers[:2]:
+        one.feed(piece)
+    assert held.size == 3 * LARGE + 3
+    with pytest.raises(LimitError, match="given up after 1572864 bytes"):
+        readers[0].feed(piece)
+    assert small.feed(b"lo")
+    assert small.body == b"hello"
+    for one in readers:
+        one.drop()
+        one.drop()
+    assert held.size == 0
