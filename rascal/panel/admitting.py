@@ -45,6 +45,10 @@ class Admission(Orders):
         """In the store's thread. Raises Problem: the panel is stopping."""
         raise NotImplementedError
 
+    async def look_who_runs(self) -> None:
+        """Bring `going` up to date."""
+        raise NotImplementedError
+
     def begin_to_look(self) -> None:
         """Whoever starts a run wants to see it."""
         raise NotImplementedError
@@ -61,6 +65,8 @@ class Admission(Orders):
         self._check_lever()
         self.begin_to_look()
         entry = self.queue.entry(order, title=title, kind=kind, by=by)
+        if not self.queue.waiting and self._full():
+            await self.look_who_runs()  # one may have ended just now
         if self.queue.waiting or self._full():
             place = self.queue.add(entry)
             await self.queue_changed()

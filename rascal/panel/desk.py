@@ -43,17 +43,21 @@ class Desk:
             self._store = Store(self.path)
         return self._store
 
+    def going(self) -> dict[str, dict[str, Any]]:
+        """The runs that go on, whoever started them."""
+        store, found = self.store, {}
+        for (number,) in store.database.select("SELECT id FROM runs WHERE ended IS NULL"):
+            run = store.run(str(number))
+            if run.state == "running":
+                found[run.id] = run_json(run)
+        return found
+
     def look(
         self, wanted: set[str]
     ) -> tuple[dict[str, Found], dict[str, dict[str, Any]], set[str]]:
         """News of all runs that go on and of those that are wanted; the runs that go on; those
         that are not there."""
-        store = self.store
-        going = {}
-        for (number,) in store.database.select("SELECT id FROM runs WHERE ended IS NULL"):
-            run = store.run(str(number))
-            if run.state == "running":
-                going[run.id] = run_json(run)
+        going = self.going()
         found, missing = {}, set()
         for run_id in sorted({*wanted, *going}, key=int):
             if run_id in self._strange:

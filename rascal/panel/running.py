@@ -157,6 +157,13 @@ class Runs(Admission):
         if active.ready and (news.rows or before != active.state):
             self.panel.hub.publish("run", active.brief())
 
+    async def look_who_runs(self) -> None:
+        """Bring `going` up to date."""
+        found = await self.in_thread(self._desk.going)
+        self._begun.clear()  # they were in the store before they were told of
+        self._relook |= set(found) != set(self.going)
+        self.going = found
+
     def _going(self, going: dict[str, dict[str, Any]]) -> None:
         if set(going) != set(self.going):
             self._relook = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
+import random
 import signal
 import socket
 import subprocess
@@ -22,13 +22,10 @@ PATIENCE = 40.0
 
 def free_port() -> int:
     """One that was free a moment ago, below those of outgoing connections."""
-    for port in range(20000 + os.getpid() % 5000, 32000):
-        with socket.socket() as one:
-            try:
-                one.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+    for _ in range(200):
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", random.randrange(16_000, 32_000)))
+            return int(one.getsockname()[1])
     raise AssertionError("no port is free")
 
 

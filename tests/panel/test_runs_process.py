@@ -157,3 +157,23 @@ def test_what_cannot_run_is_said_to_who_asked(panel: PanelProcess, server: str) 
     assert panel.call("GET", "/api/v1/queue")[1] == {
         "waiting": [], "starting": [], "failed": [], "held": None,
     }  # fmt: skip
+
+
+def test_the_lever_ends_all_and_lets_nothing_begin(panel: PanelProcess, server: str) -> None:
+    run = panel.started(load(server, **{"for": "60s"}))
+    waits = panel.call("POST", "/api/v1/runs", load(server, name="next", **{"for": "1s"}))
+    assert waits[0] == 202
+    # The lever itself is the nodes' business; here is what it does to runs.
+    status, held = panel.call("PUT", "/api/v1/runs/lever", {"on": True})
+    assert (status, held["stopped"]) == (200, [run])
+    assert panel.until_ended(run)["outcome"] == "interrupted"
+    panel.kill()
+    panel.start()
+    status, problem = panel.call("POST", "/api/v1/runs", load(server))
+    assert (status, problem["type"]) == (409, "/problems/lever")
+    assert "admin" in problem["title"]
+    queue = panel.call("GET", "/api/v1/queue")[1]
+    assert [one["title"] for one in queue["waiting"]] == ["next"]
+    assert queue["held"]["by"] == "admin"
+    assert panel.call("PUT", "/api/v1/runs/lever", {"on": False})[0] == 200
+    assert panel.until_ended(str(int(run) + 1))["name"] == "next"

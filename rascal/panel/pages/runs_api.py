@@ -33,6 +33,7 @@ def routes(panel: Panel) -> None:
     panel.api("POST", f"{one}/replay", _replay, "operator")
     panel.api("GET", f"{one}/events", _events)
     panel.api("GET", f"{one}/series", _series)
+    panel.api("PUT", "/api/v1/runs/lever", _lever, "operator")
     panel.api("GET", "/api/v1/queue", _queue)
     panel.api("DELETE", "/api/v1/queue/<entry>", _cancel, "operator")
 
@@ -152,6 +153,15 @@ async def _change(call: Call, run: str) -> Any:
 async def _replay(call: Call, run: str) -> Any:
     found = await call.panel.runs.replay(run, _object(call.body()), by=call.caller.name)
     return _begun(call, found)
+
+
+async def _lever(call: Call) -> Any:
+    """{"on": true} ends all runs and lets none begin; /api/v1/panic does that and more."""
+    body, runs, by = _object(call.body()), call.panel.runs, call.caller.name
+    if not isinstance(body.get("on"), bool):
+        raise Problem(422, "not-allowed", 'the lever is on or not: {"on": true}', pointer="/on")
+    stopped = await runs.stop_all(by) if body["on"] else runs.release(by)
+    return {"held": runs.held, "stopped": stopped or []}
 
 
 async def _label(call: Call, run: str) -> Any:
