@@ -6,6 +6,7 @@ Each is a benchmark of its own beside this folder; here they are run, and held a
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,11 @@ class More:
         dearer, gained = found["dearer_median"], found["gained_median"]
         value = f"{dearer:.2f} of the CPU, {gained:.2f} of the rate"
         self.say("two agents, by one", value, "at most 1.10 of the CPU", dearer <= SECOND_AGENT)
+
+
+def crowded() -> bool:
+    """Others want the cores too: a process that they keep waiting is late whatever it does."""
+    return os.getloadavg()[0] > len(os.sched_getaffinity(0))
 
 
 def more(*, short: bool) -> tuple[dict[str, Any], list[str]]:
