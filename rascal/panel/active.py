@@ -163,10 +163,9 @@ class ActiveRun:
                 setattr(self, name, value)
         if news.faults is not None:
             self.own = news.faults
-        if news.more:
-            return
         if not self.ready:
-            self._begin(news.over)
+            if not news.more:
+                self._begin(news.over)
             return
         self._tell_rows(news)
         if news.plan is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -53,17 +53,18 @@ class Desk:
         return found
 
     def look(
-        self, wanted: set[str]
+        self, wanted: Mapping[str, frozenset[str]]
     ) -> tuple[dict[str, Found], dict[str, dict[str, Any]], set[str]]:
-        """News of all runs that go on and of those that are wanted; the runs that go on; those
-        that are not there."""
+        """News of all runs that go on and of those that are wanted (with single flows); the runs
+        that go on; those that are not there."""
         going = self.going()
         found, missing = {}, set()
         for run_id in sorted({*wanted, *going}, key=int):
             if run_id in self._strange:
+                missing.add(run_id)
                 continue
             try:
-                found[run_id] = self._news(run_id)
+                found[run_id] = self._news(run_id, wanted.get(run_id, frozenset()))
             except Exception as error:
                 missing.add(run_id)
                 if not isinstance(error, StoreError):
@@ -72,10 +73,11 @@ class Desk:
                     log.failure("run {run} cannot be followed", run=run_id)
         return found, going, missing
 
-    def _news(self, run_id: str) -> Found:
+    def _news(self, run_id: str, flows: frozenset[str]) -> Found:
         follower = self.followers.get(run_id)
         if follower is None:
             follower = self.followers[run_id] = Follower(self.store, run_id)
+        follower.merged.flows = flows
         news = follower.read()
         return news, self.told(follower.run)
 

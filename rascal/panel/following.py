@@ -27,7 +27,7 @@ from rascal.panel.merging import Merged, News
 from rascal.panel.starting import lives
 from rascal.store.machine import host
 
-BUDGET = 0.1
+BUDGET = 0.2
 """Seconds of one look, so that one long run does not keep the others waiting."""
 POINTS = 240
 """Of the line of what the profile asks for."""

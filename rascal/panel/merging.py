@@ -6,14 +6,13 @@ from typing import Any
 
 import attrs
 
-from rascal.load.results import Results, Series
+from rascal.load.reports import decode_row, encode_row
+from rascal.load.results import Results, Shelf
 from rascal.load.types import Report, Row
-from rascal.panel.columns import STEPS, Cells, cells, flow_cells, mean
+from rascal.panel.columns import STEPS, Cells, cells, flow_cells, mean, step_for
 
 REMEMBERED = 300
 """Seconds whose rows are compared with what was given before."""
-SINGLE = 60
-"""Seconds for which rows of single flows are given as they come; older ones are asked for."""
 
 
 @attrs.define(kw_only=True)
@@ -46,9 +45,12 @@ class Merged:
 
     def __init__(self, results: Results) -> None:
         self.results = results
-        self._total = Series()
-        """Calls of all flows, by second."""
-        self._coarse = {step: Series() for step in STEPS}
+        self._total: Shelf[Row] = Shelf(encode_row, decode_row)
+        """Calls of all flows, by second; only what pages are shown of them."""
+        self._levels: dict[int, list[int]] = {}
+        """By second, calls in flight and users, over all agents."""
+        self._touched: dict[int, set[int]] = {step: set() for step in STEPS}
+        """By step, numbers of coarse rows that have changed."""
         self._due: dict[int, list[int]] = {}
         """By second, iterations that were due, and that have ended."""
         self._open: set[int] = set()
@@ -56,6 +58,8 @@ class Merged:
         self._changed: set[int] = set()
         self._rows: dict[int, Cells] = {}
         """Rows of the last seconds, and of those that are still open, as they were given."""
+        self.flows: frozenset[str] = frozenset()
+        """Flows that are looked at by themselves."""
         self._next = 0
         """The first second that was not given yet."""
 
@@ -70,15 +74,23 @@ class Merged:
                 due[1] += row.started + row.dropped
                 (self._open.add if due[0] > due[1] else self._open.discard)(second)
             else:
-                self._total.add(second, row)
-                for step, series in self._coarse.items():
-                    series.add(second // step, row)
+                self._add(second, row)
             self._changed.add(second)
+        levels = self._levels.setdefault(report.second, [0, 0])
+        levels[0] += report.meters.in_flight
+        levels[1] += report.meters.users
+
+    def _add(self, second: int, row: Row) -> None:
+        mine = self._total.taken(second)
+        if mine is None:
+            mine = Row()
+            self._total.put(second, mine)
+        _merge(mine, row)
 
     def give(self, news: News) -> None:
         """Put what is new into the news."""
         closed = self.results.closed
-        flight = self._in_flight(closed)
+        flight = self._levels.get(closed, _NONE)[0]
         still = sum(due[0] - due[1] for at in self._open if (due := self._due[at]))
         share = min(1.0, flight / still) if still > 0 else 0.0
         # What is open may have been closed by others' calls: those seconds are looked at again.
@@ -103,47 +115,64 @@ class Merged:
             del self._rows[second]
 
     def _cells(self, second: int, share: float) -> Cells:
-        due, ended = self._due.get(second, (0, 0))
+        due, ended = self._due.get(second, _NONE)
+        in_flight, users = self._levels.get(second, _NONE)
         return cells(
             second,
             self._total.get(second) or Row(),
             still=max(0, due - ended) * share,
-            in_flight=self._in_flight(second),
+            in_flight=in_flight,
             arrivals=due,
-            users=self._metered(second, "users"),
+            users=users,
         )
 
     def _give_flows(self, second: int, news: News) -> None:
-        """Nobody looks at single flows while much is read at once."""
-        if second < self.results.closed - SINGLE:
-            return
         rows = {}
-        for name in self.results.flows:
+        for name in self.flows:
             row = self.results.rows("flow", name).get(second)
             if row is not None:
                 rows[name] = flow_cells(second, row)
-        news.flows[second] = rows
+        if rows:
+            news.flows[second] = rows
 
     def _give_coarse(self, touched: set[int], closed: int, news: News) -> None:
-        for step, series in self._coarse.items():
-            for number in sorted({at // step for at in touched if 0 <= at <= closed}):
-                seconds = range(number * step, min((number + 1) * step, closed + 1))
-                row = series.get(number)
-                if row is None or not seconds:
-                    continue
-                due = [self._due.get(at, (0, 0)) for at in seconds]
-                news.coarse.setdefault(step, {})[number] = cells(
-                    number * step,
-                    row,
-                    seconds=len(seconds),
-                    in_flight=mean(self._in_flight(at) for at in seconds),
-                    arrivals=mean(float(one[0]) for one in due),
-                    users=mean(self._metered(at, "users") for at in seconds),
-                )
+        """Rows of several seconds, of a run that is so long that it needs them."""
+        coarsest = step_for(closed + 1)
+        for step, numbers in self._touched.items():
+            numbers |= {at // step for at in touched if 0 <= at <= closed}
+            if step > coarsest:
+                continue
+            found = news.coarse.setdefault(step, {})
+            for number in sorted(numbers):
+                found[number] = self._coarse_cells(number * step, step, closed)
+            numbers.clear()
 
-    def _in_flight(self, second: int) -> float:
-        return self._metered(second, "in_flight")
+    def _coarse_cells(self, first: int, step: int, closed: int) -> Cells:
+        seconds = range(first, min(first + step, closed + 1))
+        row = Row()
+        for at in seconds:
+            one = self._total.get(at)
+            if one is not None:
+                _merge(row, one)
+        levels = [self._levels.get(at, _NONE) for at in seconds]
+        return cells(
+            first,
+            row,
+            seconds=len(seconds),
+            in_flight=mean(one[0] for one in levels),
+            arrivals=mean(self._due.get(at, _NONE)[0] for at in seconds),
+            users=mean(one[1] for one in levels),
+        )
 
-    def _metered(self, second: int, name: str) -> float:
-        there = (one.get(second) for one in self.results.meters.values())
-        return float(sum(getattr(meters, name) for meters in there if meters is not None))
+
+_NONE = (0, 0)
+
+
+def _merge(mine: Row, row: Row) -> None:
+    """Add what pages are shown."""
+    mine.started += row.started
+    mine.dropped += row.dropped
+    mine.attempts += row.attempts
+    for outcome, count in row.outcomes.items():
+        mine.outcomes[outcome] = mine.outcomes.get(outcome, 0) + count
+    mine.served.add(row.served)

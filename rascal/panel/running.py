@@ -119,7 +119,11 @@ class Runs(Admission):
     async def _turn(self) -> None:
         """One look, and what follows from it."""
         try:
-            wanted = {run_id for run_id, active in self.active.items() if not active.over}
+            wanted = {
+                run_id: frozenset(name for flows in active.views for name in flows)
+                for run_id, active in self.active.items()
+                if not active.over
+            }
             found, going, missing = await self.in_thread(self._desk.look, wanted)
         except RascalError as error:
             if str(error) != self.problem:

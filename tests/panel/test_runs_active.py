@@ -89,6 +89,18 @@ def test_a_page_opened_late_begins_with_what_the_others_were_told(clock: Clock) 
     run.close()
 
 
+def test_who_is_behind_is_told_all_the_same(clock: Clock) -> None:
+    run = active(clock)
+    run.apply(news(0), RUN)
+    page = Request()
+    run.hub.read(page, WHO)
+    page.events()
+    run.apply(news(1, 2, more=True), RUN)
+    run.apply(news(3), RUN)
+    assert [data[0] for kind, data in page.events() if kind == "second"] == [1, 2, 3]
+    run.close()
+
+
 def test_single_flows_come_to_those_who_asked_for_them(clock: Clock) -> None:
     run = active(clock)
     run.apply(news(0), RUN)

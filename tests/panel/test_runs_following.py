@@ -123,6 +123,7 @@ def test_calls_that_end_late_amend_the_second_of_their_intended_start(store: Sto
     row = follower.read().rows[0]
     assert row[AT["offered"]] == 5  # two are open
     assert row[AT["good"]] == 3
+    follower.merged.flows = frozenset("x")
     late = {("flow", "x", 0): served(0, timeout=2), ("scenario", "buy", 0): due(0, 2)}
     store.add(run, report(1, late))
     news = follower.read()
@@ -158,7 +159,10 @@ def test_much_is_read_in_slices(store: Store) -> None:
     assert [row[0] for news in found for row in news.rows] == list(range(40))
 
 
-def test_the_beginning_of_a_long_run_is_coarse_and_its_latencies_are_merged(store: Store) -> None:
+def test_the_beginning_of_a_long_run_is_coarse_and_its_latencies_are_merged(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rascal.panel.columns.FINE", 20)
     run = create(store)
     for second in range(25):
         slow = 1000 if second < 2 else 10
@@ -171,6 +175,7 @@ def test_the_beginning_of_a_long_run_is_coarse_and_its_latencies_are_merged(stor
     # Eight of forty calls took a second: a mean of the seconds' p95 would say 208 ms.
     assert first["p95"] == pytest.approx(1000, rel=0.02)
     assert rows[2][AT["good"]] == 4  # a rate over the five seconds that are there
+    assert 60 not in news.coarse  # nobody needs them yet
     least, most = bands(news.rows[:10], 10)
     assert (least[0][AT["p50"]], most[0][AT["in_flight"]]) == (pytest.approx(10, rel=0.02), 9)
 
