@@ -202,7 +202,7 @@ class Judging:
         if KEY not in data or "verdict" not in data:
             return
         self.concluded = True
-        from rascal.cli.experiment.data import of_stored
+        from rascal.experiment.outcome import of_stored
 
         self.kept = kept = Kept.of(data[KEY])
         self.lanes.settle(kept.faults)

@@ -32,7 +32,7 @@ class Entry:
 
     id: str
     order: dict[str, Any]
-    """What rascal.panel.child is told; may hold secrets, and is not shown."""
+    """What rascal.cli.child is told; may hold secrets, and is not shown."""
     title: str
     kind: str
     by: str = ""

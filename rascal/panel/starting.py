@@ -113,7 +113,7 @@ def start(order: Mapping[str, Any], folder: str, name: str) -> Start:
     """Start the process of an order; to be called where waiting a moment does no harm.
 
     Args:
-        order: what rascal.panel.child is told.
+        order: what rascal.cli.child is told.
         folder: where logs are.
         name: of its log until it has a number.
     """
@@ -124,7 +124,7 @@ def start(order: Mapping[str, Any], folder: str, name: str) -> Start:
     try:
         with open(os.open(log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "rascal.panel.child", str(writer)],
+                [sys.executable, "-P", "-m", "rascal.cli.child", str(writer)],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,

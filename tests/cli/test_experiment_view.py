@@ -10,7 +10,6 @@ import click
 import pytest
 from recorded import snapshot, steady
 
-from rascal.cli.experiment.data import Outcome
 from rascal.cli.experiment.ending import deciding, headline, lines_of, repeat_lines
 from rascal.cli.experiment.look import ExperimentLook, FaultLook, Looking, PhaseLook
 from rascal.cli.experiment.showing import Watching
@@ -19,6 +18,7 @@ from rascal.cli.experiment.view import phase_line, plain_line, state_text
 from rascal.cli.load.look import History
 from rascal.experiment.expectation import read_expectation
 from rascal.experiment.judge import FlowResult, Rule, Verdict
+from rascal.experiment.outcome import Outcome
 from rascal.experiment.reading import experiment_of
 from rascal.experiment.record import FaultRecord, InvariantRecord, Thresholds
 from rascal.experiment.recording import Kept

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from rascal.cli.child import load_flags, words_of
 from rascal.control._problems import Problem
 from rascal.errors import ConfigErrors
 from rascal.panel.asking import Orders
-from rascal.panel.child import load_flags, words_of
 from rascal.panel.queue import LONGEST, Entry, Queue, save
 
 

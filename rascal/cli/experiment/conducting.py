@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from rascal.cli.experiment.data import Outcome, of_concluded
 from rascal.cli.experiment.look import Looking
 from rascal.cli.experiment.orders import Order
 from rascal.cli.experiment.showing import Watching, shown_for
@@ -19,6 +18,7 @@ from rascal.cli.load.offering import masked
 from rascal.cli.load.reaching import agents_for, link_for
 from rascal.cli.load.showing import Shown, Writer
 from rascal.errors import RascalError
+from rascal.experiment.outcome import Outcome, of_concluded
 
 if TYPE_CHECKING:
     from rascal.experiment.repeating import Repeats

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rascal.cli.experiment.data import Outcome
 from rascal.cli.experiment.view import word_text
 from rascal.cli.output import grid_lines, number, tick, width
+from rascal.experiment.outcome import Outcome
 from rascal.report.words import clock_text, share_text, time_text, value_text
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def judge(
         _list_thresholds(json_)
         return
     with refusing(), opened(store) as found:
-        from rascal.cli.experiment.data import of_stored
+        from rascal.experiment.outcome import of_stored
 
         outcome = of_stored(
             found,
@@ -83,7 +83,7 @@ def show(run: str, why: bool, store: str | None, json_: bool) -> None:
     from rascal.cli.load.going import refusing
 
     with refusing(), opened(store) as found:
-        from rascal.cli.experiment.data import of_stored
+        from rascal.experiment.outcome import of_stored
 
         outcome = of_stored(found, _last(found, run))
     _show(outcome, json_=json_, why=why)

@@ -1,7 +1,7 @@
 """The process of one run that the panel starts: what `rascal load run` and `rascal experiment run`
 do, told by one JSON object on its input instead of a command line.
 
-    python -m rascal.panel.child FD < order
+    python -m rascal.cli.child FD < order
 
 On FD it writes one line: the run's number once load has started, or {"errors": […]} if it cannot.
 It has a session of its own and keeps the run in the store, so it needs the panel no more.
