@@ -26,12 +26,14 @@ from __future__ import annotations
 import datetime
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rascal.language import show
 from rascal.load.measures import objective_states
 from rascal.load.measuring import histogram_data, merged, row_data, total_good
+from rascal.load.offered import NOISE
+from rascal.load.schedule import counts_users
 from rascal.load.types import Meters, Row
 
 if TYPE_CHECKING:
@@ -149,6 +151,8 @@ def _offered(run: Coordinator, seconds: float) -> dict[str, Any]:
     """Arrivals: what the profiles ask for, and what the agents made of it."""
     total = run.results.total("scenario")
     expected, chance = run.offer.expected(seconds)
+    if run.losses.ever:
+        chance /= NOISE  # what a lost agent did not send is more than chance
     done = total.started + total.dropped
     wanted = max(float(total.planned), expected - chance)
     return {
@@ -207,11 +211,7 @@ def _findings(
         )
     planned, dropped = offered["planned"], offered["dropped"]
     if planned and dropped / planned > DROPPED:
-        warnings.append(
-            f"{dropped:,} arrivals ({dropped / planned:.1%}) were dropped at the bound of "
-            "iterations in flight, or as late as a time-out: the target got less than was "
-            "planned, which flatters it"
-        )
+        warnings += _dropped(run, planned)
     for name in run.results.scenarios:
         ended = run.results.total("scenario", (name,)).outcomes
         if broken := ended.get("check_failed", 0):
@@ -222,6 +222,8 @@ def _findings(
     for name, why in run.losses.ever.items():
         back = "" if name in run.losses.gone else "; it came back"
         warnings.append(f"agent {name} was lost: {why}{back}")
+    if run.losses.ever and share is not None and OFFERED <= share < 1 and offered["short"]:
+        warnings.append(f"about {offered['short']:,} arrivals of lost agents were not offered")
     missing = sum(gap.last - gap.first + 1 for gap in run.results.gaps())
     if missing:
         warnings.append(f"{missing} reports are missing: what their agents did is not counted")
@@ -229,6 +231,31 @@ def _findings(
     if slow:
         warnings.append(f"{slow:,} calls went the slow way, by stock treq")
     return warnings, invalid
+
+
+def _dropped(run: Coordinator, planned: int) -> Iterator[str]:
+    """Why arrivals were dropped: in the open model by a bound; by users with a pace because they
+    still waited for replies when their time was over."""
+    paced = {
+        name
+        for share in run.plan.shares
+        if counts_users(share.profile) and not share.replay
+        for name in share.scenarios
+    }
+    rows = {name: run.results.total("scenario", (name,)) for name in run.results.scenarios}
+    left = sum(row.dropped for name, row in rows.items() if name in paced)
+    bound = sum(row.dropped for name, row in rows.items() if name not in paced)
+    flatters = "the target got less than was planned, which flatters it"
+    if bound:
+        yield (
+            f"{bound:,} arrivals ({bound / planned:.1%}) were dropped at the bound of iterations "
+            f"in flight, or as late as a time-out: {flatters}"
+        )
+    if left:
+        yield (
+            f"{left:,} iterations ({left / planned:.1%}) were due by their users' pace and never "
+            f"began: the users were still waiting for replies when they left; {flatters}"
+        )
 
 
 def _agent(run: Coordinator, name: str) -> dict[str, Any]:
