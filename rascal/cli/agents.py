@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rascal.cli.load.going import Interrupts, go, refusing
-from rascal.cli.load.reaching import REDIS, place_of, token_of
+from rascal.cli.load.reaching import REDIS, namespace_of, place_of, token_of
 from rascal.cli.output import NOT_WELL, as_json, grid, leave, say
 from rascal.report.words import time_text
 
@@ -20,9 +20,10 @@ DEFAULT = "redis://127.0.0.1:6379"
 @click.option(
     "--redis", metavar="URL", help=f"Where agents wait; RASCAL_REDIS without it ({DEFAULT})."
 )
+@click.option("--namespace", metavar="NAME", help="Before the names of all keys there (rascal).")
 @click.option("--token-file", metavar="FILE", help="Holds the token that agents share.")
 @click.option("--json", "json_", is_flag=True, help="For programs.")
-def agents(redis: str | None, token_file: str | None, json_: bool) -> None:
+def agents(redis: str | None, namespace: str | None, token_file: str | None, json_: bool) -> None:
     """List the agents that wait at a Redis, or work.
 
     \b
@@ -33,19 +34,22 @@ def agents(redis: str | None, token_file: str | None, json_: bool) -> None:
     its last sign of life, CLOCK by how much it may be wrong about Redis' time. PROBLEM says why
     an agent cannot be used: another version, another token. The exit status is 1 if none can.
     """
+    from rascal.load.messages import Keys
+
     with refusing():
         place = place_of(redis or os.environ.get(REDIS, DEFAULT))
         token = token_of(token_file)
+        keys = Keys(namespace_of(namespace))
 
         async def main(reactor: Any, interrupts: Interrupts) -> list[Any]:
             from rascal.load._redis import Redis
             from rascal.load.beats import read_beats
-            from rascal.load.messages import Keys, Seal
+            from rascal.load.messages import Seal
 
             connection = Redis(place, reactor, "listing")
             try:
                 await connection.connect()
-                return await read_beats(connection, Keys(), Seal(token))
+                return await read_beats(connection, keys, Seal(token))
             finally:
                 await connection.close()
 

@@ -18,7 +18,7 @@ OUTCOMES: Mapping[str, str] = {
     "shed": "429 or 503 with Retry-After: refused on purpose, under load",
     "check_failed": "a reply that is not as a check wants it; an assert; an error in the scenario",
     "wrong_data": "the scenario found that the reply is wrong: response.wrong()",
-    "dropped": "never begun: too many were under way (max_in_flight)",
+    "dropped": "never begun: too many under way (max_in_flight), or a paced user had no time left",
 }
 """Every outcome that a call can have; `dropped` is that of an arrival."""
 

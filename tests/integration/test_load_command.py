@@ -455,3 +455,21 @@ def test_agents_that_are_there(place: Place, tmp_path: Path) -> None:
             assert sorted(json.loads(out)["agents"]) == ["far-1", "far-2"]
             out, _ = place.offer("--check-agents", "--redis", url)
             assert "2 of 2 agents got an answer" in out
+
+
+def test_agents_that_use_names_of_their_own_in_redis(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "agent.ini").write_text("[agent]\nnamespace = staging\n")
+    words = ["--config", str(tmp_path / "agent.ini")]
+    with redis_server(tmp_path) as port:
+        url = f"redis://127.0.0.1:{port}"
+        with agents(RedisPlace(port=port), 1, prefix="far", words=words):
+
+            def listed(*more: str) -> list[str]:
+                process = place.start("agents", "--redis", url, "--json", *more)
+                found = json.loads(process.communicate(timeout=PATIENCE)[0])
+                return [one["name"] for one in found]
+
+            eventually(lambda: listed("--namespace", "staging") == ["far-1"])
+            assert listed() == []
+            out, _ = place.offer("--check-agents", "--redis", url, "--namespace", "staging")
+            assert "1 of 1 agent got an answer" in out

@@ -95,3 +95,22 @@ def test_iterations_that_their_own_code_ended_are_told() -> None:
         "15 of 50 iterations of 'look' were ended by an assert or an exception in the scenario; "
         "flows do not count that"
     ]
+
+
+@pytest.mark.parametrize(
+    ("load", "says"),
+    [
+        ({"rate": "10/s"}, "were dropped at the bound of iterations in flight"),
+        ({"rate": None, "users": "10"}, "were due by their users' pace and never began"),
+    ],
+)
+def test_why_arrivals_were_dropped(load: dict[str, str | None], says: str) -> None:
+    stage = Stage(**load)
+    stage.begin()
+    stage.until(0)
+    stage.go(5, dropped=2)
+    stage.until(5.5)
+    stage.last()
+    (text,) = [one for one in stage.result().summary["warnings"] if one.startswith("10 ")]
+    assert says in text
+    assert "(20.0%)" in text

@@ -51,6 +51,7 @@ class FileCommand(OutputCommand, RunCommand):
 )
 @click.option("--agents", metavar="N", help="Send load from N processes (with --redis: agents).")
 @click.option("--redis", metavar="URL", help="Where agents wait: redis://:password@host:6379/0")
+@click.option("--namespace", metavar="NAME", help="Before the names of all keys there (rascal).")
 @click.option("--token-file", metavar="FILE", help="Holds the token that agents share.")
 @click.option("--label", multiple=True, metavar="LABEL", help="For lists. Repeatable.")
 @click.option("--store", metavar="FILE", help="Where runs are kept; RASCAL_STORE without it.")

@@ -59,6 +59,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Agents": {
         "agents": ("N", "Send from N processes; with --redis from N agents that are there."),
         "redis": ("URL", "Where agents wait: redis://:password@host:6379/0, rediss://…"),
+        "namespace": ("NAME", "Before the names of all keys there, as agents have it (rascal)."),
         "token-file": ("FILE", "Holds the token that coordinator and agents share."),
         "loss": ("redistribute|continue|abort", "If an agent is lost (redistribute)."),
         "dependency": ("REQUIREMENT", "Python requirement that agents install for the run."),

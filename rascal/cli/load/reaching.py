@@ -35,6 +35,20 @@ def count_of(given: Mapping[str, Any]) -> int | None:
     return int(text)
 
 
+def namespace_of(text: str | None) -> str:
+    """--namespace, as [agent] takes it. Raises ConfigError."""
+    from rascal.language import LanguageError, parse_option
+    from rascal.load.agent_options import AGENT
+
+    option = AGENT["namespace"]
+    if text is None:
+        return str(option.default)
+    try:
+        return str(parse_option(option, text))
+    except LanguageError as error:
+        raise ConfigError(f"--namespace: {error.message}", value=text) from error
+
+
 def token_of(file: str | None) -> str:
     """The token that coordinator and agents share; "" if there is none. Raises ConfigError."""
     from rascal.load.bundle import read_token
@@ -74,6 +88,10 @@ def agents_for(plan: Plan, given: Mapping[str, Any]) -> Iterator[Reached]:
     CoordinationError.
     """
     count = count_of(given)
+    if given.get("namespace") is not None:
+        namespace_of(given["namespace"])
+        if not given["redis"]:
+            raise ConfigError("--namespace is for --redis: agents of our own have a Redis alone")
     if given["redis"]:
         yield Reached(place_of(given["redis"]))
     elif count is None or count == 1:
@@ -114,7 +132,12 @@ def link_for(
     patience = GATHER if given["redis"] else STARTING
     token = token_of(given["token_file"])
     link = RedisLink(
-        reached.place, reactor, token=token, patience=patience, problem=reached.problem
+        reached.place,
+        reactor,
+        token=token,
+        namespace=namespace_of(given.get("namespace")),
+        patience=patience,
+        problem=reached.problem,
     )
     return link, count_of(given) or 0
 

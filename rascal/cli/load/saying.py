@@ -1,4 +1,7 @@
-"""What `--once` prints of requests, replies, checks and ends, and keeps for --json."""
+"""What `--once` prints of requests, replies, checks and ends, and keeps for --json.
+
+Secrets are masked, as in samples of failed calls.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,12 @@ from typing import Any
 import click
 
 from rascal.cli.output import say, tick, width
+from rascal.load.masking import mask_body, mask_head, mask_text, mask_url
 from rascal.load.types import SERVED, Call
 from rascal.report.words import time_text
 
 BODY_LINES = 6
 BODY_BYTES = 2048
-COOKIE = 24
-"""Characters of a cookie's value that are shown."""
 SHOWN = ("params", "json", "data", "headers", "timeout")
 TEXTS = ("text/", "application/json", "application/xml", "+json", "+xml", "urlencoded", "script")
 
@@ -65,12 +67,13 @@ class Teller:
     def sent(self, method: str, url: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """A request goes out; gives what is known of it, for its reply."""
         name = given.get("name") or ""
+        url = mask_url(url)
         call: dict[str, Any] = {"method": method, "url": url, "name": name, "checks": []}
         self.calls.append(call)
         self._say(click.style(f"{method} {url}", fg="cyan") + (f"  {name}" if name else ""))
         for word in SHOWN:
             if given.get(word):
-                self.line(f"{word} {_short(given[word])}")
+                self.line(f"{word} {_short(_masked(given[word]))}")
         return call
 
     def came(self, call: dict[str, Any], response: Any) -> None:
@@ -78,9 +81,14 @@ class Teller:
         kind = _header(response, "content-type")
         size = len(response._body)
         took = response.timings.total
-        call |= {"url": response.url, "status": response.code, "seconds": took, "bytes": size}
+        call |= {
+            "url": mask_url(response.url),
+            "status": response.code,
+            "seconds": took,
+            "bytes": size,
+        }
         for before in response.history():
-            self.line(f"{before.code} redirects to {_header(before, 'location')}")
+            self.line(f"{before.code} redirects to {mask_url(_header(before, 'location'))}")
         colour = "green" if response.code < 400 else "red"
         status = click.style(str(response.code), fg=colour, bold=True)
         what = f"{_size(size)}" + (f" of {kind.partition(';')[0]}" if kind else "")
@@ -94,7 +102,8 @@ class Teller:
         if self._quiet or not response._body or not any(one in kind for one in TEXTS):
             return
         try:
-            text = response.body[:BODY_BYTES].decode("utf-8", "replace")
+            body = response.body
+            text = mask_body(body[:BODY_BYTES], f"content-type: {kind.lower()}", len(body))
         except Exception as error:  # a body that cannot be decoded is an outcome of its own
             self.line(f"body: {error}")
             return
@@ -107,8 +116,9 @@ class Teller:
 
     def failed(self, call: dict[str, Any], error: BaseException) -> None:
         """No usable reply came."""
-        call |= {"status": None, "error": str(error)}
-        self.line(click.style(str(error) or type(error).__name__, fg="red"))
+        text = mask_text(str(error))
+        call |= {"status": None, "error": text}
+        self.line(click.style(text or type(error).__name__, fg="red"))
 
     def checked(self, found: Sequence[tuple[str, Any, str]]) -> None:
         """What a check found, keyword by keyword."""
@@ -175,8 +185,28 @@ def _plain(value: Any) -> str:
 
 def _cookie(text: Any) -> str:
     text = text.decode("latin-1") if isinstance(text, bytes) else text
-    name, _, value = text.partition(";")[0].partition("=")
-    return f"{name}={value[:COOKIE]}" + ("…" if len(value) > COOKIE else "")
+    return mask_head(["", f"Set-Cookie: {text.partition(';')[0]}"]).partition(": ")[2]
+
+
+def _masked(value: Any) -> str:
+    """What a request is given (headers, parameters, a body), without its secrets."""
+    plain = _texts(value)
+    return mask_text(plain if isinstance(plain, str) else _plain(plain))
+
+
+def _texts(value: Any) -> Any:
+    """With texts in place of bytes, and mappings in place of headers and pairs."""
+    if hasattr(value, "getAllRawHeaders"):
+        value = {name: list(several) for name, several in value.getAllRawHeaders()}
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, Mapping):
+        return {_texts(name): _texts(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        if value and all(isinstance(one, tuple) and len(one) == 2 for one in value):
+            return [{_texts(name): _texts(one)} for name, one in value]
+        return [_texts(one) for one in value]
+    return value
 
 
 def _size(count: int) -> str:
