@@ -343,3 +343,22 @@ def test_several_runs() -> None:
     while not few.over:
         few.add("1", 1, Verdict(word="stuck", between=("stuck",)))
     assert "spared: they could not have changed the answer" in repeat_lines(few, None)[0]
+
+
+def test_a_quiet_run_tells_of_trouble_alone() -> None:
+    from types import SimpleNamespace
+    from typing import Any, cast
+
+    from rascal.cli.experiment.showing import Watching
+    from rascal.load.types import Event
+
+    learned = Event(kind="note", second=0, text="learned it", data={"uses": {"db": ["buy"]}})
+    lost = Event(kind="agent_lost", second=3, text="agent b is lost")
+    for chatty, told in ((True, ["0:00  learned it", "0:03  agent b is lost"]),
+                         (False, ["0:03  agent b is lost"])):  # fmt: skip
+        said: list[str] = []
+        writer = cast(Any, SimpleNamespace(tell=said.append))
+        watching = Watching(writer, cast(Any, None), lambda *_: None, chatty=chatty)
+        watching.event(learned)
+        watching.event(lost)
+        assert said == told

@@ -160,5 +160,7 @@ class Watching:
             self._started(self._run)
         if event.kind in KNOWN:
             return
+        if not self._chatty and "uses" in event.data:
+            return  # what was learned is no trouble
         if event.kind in (OURS if self._chatty else LOUD):
             self._writer.tell(event_text(event))
