@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from panel_process import SCENARIO, PanelProcess, free_port, target
 
+pytestmark = pytest.mark.integration
+
 EXPERIMENT = """\
 target: {url}
 load: {{scenarios: shop.py, profile: hold 20/s, timeout: 1s}}

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from panel_process import SCENARIO, PanelProcess, target
 
+pytestmark = pytest.mark.integration
+
 COLUMN = {"t": 0, "offered": 1, "good": 2}
 
 
