@@ -104,6 +104,7 @@ class Shell:
                 "PYTHONUNBUFFERED": "1",
                 "RASCAL_URL": f"http://127.0.0.1:{self.ports['8474']}",
                 "RASCAL_STORE": str(folder / "runs.db"),
+                "XDG_STATE_HOME": str(folder / "state"),
                 **(environ or {}),
             },
         )

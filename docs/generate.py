@@ -4,8 +4,9 @@
     python docs/generate.py --check    say what is not current; status 1 if anything is
 
 Whole pages: kinds/*.md, protocols/*.md, recipes.md, fidelity.md (from fidelity/*.json), seen.md
-(from seen/*.json). In pages that are written by hand, what stands between `<!-- begin NAME -->` and
-`<!-- end -->` is filled in. Examples come from examples.json; a test reads every one of them.
+(from seen/*.json), experiment.schema.json. In pages that are written by hand, what stands between
+`<!-- begin NAME -->` and `<!-- end -->` is filled in. Examples come from examples.json; a test
+reads every one of them.
 """
 
 from __future__ import annotations
@@ -386,6 +387,7 @@ def blocks() -> dict[str, Callable[[], str]]:
     for name, options in tables.items():
         made[f"table {name}"] = lambda options=options: options_table(table_facts(options))
     made |= load_blocks()
+    made |= experiment_blocks()
     made["commands"] = commands
     made["statuses"] = lambda: table(("status", "meaning"), STATUSES)
     made["incidents"] = incident_tables
@@ -422,6 +424,79 @@ def load_blocks() -> dict[str, Callable[[], str]]:
             ("unsound", "a second in which"), [(word, cell(text)) for word, text in UNSOUND.items()]
         ),
     }
+
+
+def experiment_blocks() -> dict[str, Callable[[], str]]:
+    """The same, of the page about experiments: what the schema knows."""
+    import attrs
+
+    from rascal.cli.experiment import STATUSES
+    from rascal.containers import KINDS
+    from rascal.experiment.reading import NAMES, OPTIONS, SHARES
+    from rascal.experiment.record import Thresholds
+    from rascal.experiment.schema import schema
+
+    members = schema()["properties"]
+
+    def known(found: Mapping[str, Any], names: Iterable[str], title: str) -> str:
+        rows = [(code(name), cell(found[name]["description"])) for name in names]
+        return table((title, "what it is"), rows)
+
+    def described(name: str) -> str:
+        """Its help; of one value also type and default."""
+        if name not in OPTIONS:
+            return str(members[name]["description"])
+        one = table_facts(OPTIONS)[name]
+        kind = ", ".join(map(code, one["choices"])) if "choices" in one else type_text(one)
+        default = f", default {code(default_text(one))}" if "default" in one else ""
+        return f"{one['help']} ({kind}{default})"
+
+    def load() -> str:
+        found = members["load"]["properties"]
+        return known(found, [name for name in found if "description" in found[name]], "name")
+
+    def thresholds() -> str:
+        rows = []
+        for one in attrs.fields(Thresholds):
+            share = one.name in SHARES
+            value = f"{one.default:.6g}" if not share else f"{one.default * 100:.6g} %"
+            rows.append((code(one.name), "share" if share else "number or time", value))
+        return table(("threshold", "type", "default"), rows)
+
+    def containers() -> str:
+        rows = []
+        for name, kind in KINDS.items():
+            options = [
+                f"{code(key)} ({type_text(one)}): {cell(one['help'])}"
+                for key, one in table_facts(kind.options).items()
+            ]
+            rows.append((code(name), cell(kind.help), "; ".join(options)))
+        return table(("kind", "what it does", "options"), rows)
+
+    checks = members["invariants"]["anyOf"][0]["properties"]
+    scripts = members["scripts"]["anyOf"][0]["properties"]
+    phases = members["phases"]["properties"]
+    return {
+        "experiment-names": lambda: table(
+            ("name", "what it is"), [(code(name), cell(described(name))) for name in NAMES]
+        ),
+        "experiment-load": load,
+        "experiment-phases": lambda: table(
+            ("phase", "default"), [(code(name), one["default"]) for name, one in phases.items()]
+        ),
+        "experiment-scripts": lambda: known(scripts, scripts, "name"),
+        "experiment-checks": lambda: known(checks, checks, "name"),
+        "experiment-thresholds": thresholds,
+        "experiment-statuses": lambda: table(("status", "meaning"), STATUSES),
+        "containers": containers,
+    }
+
+
+def experiment_schema() -> str:
+    """The JSON Schema of experiment files, for editors."""
+    from rascal.experiment.schema import schema
+
+    return json.dumps(schema(), ensure_ascii=False, indent=2)
 
 
 def commands() -> str:
@@ -492,6 +567,7 @@ def pages() -> Pages:
     made["fidelity.md"] = fidelity_page()
     made["seen.md"] = seen_page()
     made["control.md"] = NOTE + control_page()
+    made["experiment.schema.json"] = experiment_schema()
     known = blocks()
     for path in sorted(DOCS.glob("*.md")):
         if path.name not in made:

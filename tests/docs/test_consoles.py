@@ -80,6 +80,20 @@ def test_the_tutorial_of_load_says_what_happens(tools: str) -> None:
 
 
 @real
+def test_the_page_of_experiments_says_what_happens(tools: str) -> None:
+    text = (DOCS / "experiments.md").read_text()
+    assert text.count("\n$ ") > 20
+    # Beside other tests more seconds may be unsound than an experiment of the page's own allows.
+    hope = "expect: graceful\n```"
+    assert hope in text
+    text = text.replace(hope, hope.replace("\n", "\nthresholds: {unsound: 60%}\n"), 1)
+    wrong = run(text, tools)
+    if wrong:  # a machine may be too busy once
+        wrong = run(text, tools)
+    assert wrong == "", "docs/consoles.py record docs/experiments.md"
+
+
+@real
 def test_the_page_of_scenarios_says_what_happens(tools: str) -> None:
     text = (DOCS / "scenarios.md").read_text()
     assert "load import" in text

@@ -154,9 +154,49 @@ def test_the_load_file_of_a_page_can_be_read(tmp_path: Path) -> None:
     assert [share.max_in_flight for share in plan.shares] == [10_000, 500]
 
 
+def experiment_files() -> list[Any]:
+    """YAML blocks of pages that are whole experiments, by their first line."""
+    found = []
+    for page in PAGES:
+        for name, text in re.findall(
+            r"```yaml\n# ([\w-]+\.yml)\n(.*?)```", page.read_text(), re.DOTALL
+        ):
+            if "\nload:" in text:
+                found.append(pytest.param(text, id=f"{page.relative_to(ROOT)}: {name}"))
+    assert len(found) >= 3
+    return found
+
+
+@pytest.mark.parametrize("text", experiment_files())
+def test_an_experiment_in_a_page_can_be_read(text: str) -> None:
+    from rascal.experiment.reading import experiment_of
+
+    assert experiment_of(text, "one.yml").actions
+
+
+def test_the_schema_of_experiments_is_published() -> None:
+    import json
+
+    from rascal.experiment.schema import schema
+
+    assert "experiment.schema.json" in generate.pages()
+    assert json.loads((DOCS / "experiment.schema.json").read_text()) == schema()
+
+
+def test_every_threshold_is_explained() -> None:
+    import attrs
+
+    from rascal.experiment.record import Thresholds
+
+    page = (DOCS / "verdicts.md").read_text().partition("## Thresholds")[2]
+    for one in attrs.fields(Thresholds):
+        assert f"`{one.name}`" in page, one.name
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if not link.startswith(("http", "#", "mailto:")):
             assert (page.parent / link.partition("#")[0]).exists(), link
 
