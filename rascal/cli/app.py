@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -71,7 +72,7 @@ HOMES = {
     "release": "lever",
     "kill": "connections",
     "export": "node",
-    "import": "importing",
+    "import": "importing:import_",
     "reload": "node",
     "seed": "node",
     "counters": "node",
@@ -89,40 +90,67 @@ STATUSES = (
 )
 
 
-class Lazy(click.Group):
-    """Imports a command when it is called, and not for the list of all."""
+class LazyGroup(click.Group):
+    """Knows its commands by name and line of help alone; a module is imported when it is called."""
+
+    lines: ClassVar[Mapping[str, str]] = {}
+    """By name, one line of help."""
+    package: ClassVar[str] = ""
+    homes: ClassVar[Mapping[str, str]] = {}
+    """MODULE or MODULE:ATTRIBUTE of commands that are not NAME:NAME; a module is one of the
+    package, or stands whole behind a dot."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self.lines)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
+        if name not in self.lines:
             return None
-        module = import_module(f"rascal.cli.{HOMES.get(name, name)}")
-        command: click.Command = getattr(module, "import_" if name == "import" else name)
+        module, _, attribute = self.homes.get(name, name).partition(":")
+        place = module.removeprefix(".") if module.startswith(".") else f"{self.package}.{module}"
+        command: click.Command = getattr(import_module(place), attribute or name)
         return command
+
+    def hint(self, word: str) -> str:
+        """What else the word may have meant, with its leading blank; "" for nothing."""
+        from rascal.errors import did_you_mean
+
+        return did_you_mean(word, self.lines)
+
+    def unknown(self, word: str) -> str:
+        """What is said of a word that is no command."""
+        hint = self.hint(word)
+        return f"there is no command '{word}'; commands: {', '.join(self.lines)}" + (
+            f".{hint}" if hint else ""
+        )
 
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from rascal.errors import did_you_mean
-
-            near = did_you_mean(args[0], COMMANDS)
-            context.fail(
-                f"there is no command '{args[0]}'; commands: {', '.join(COMMANDS)}"
-                + (f".{near}" if near else "")
-            )
+        if args and args[0] not in self.lines and not args[0].startswith("-"):
+            context.fail(self.unknown(args[0]))
         return super().resolve_command(context, args)
 
     def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
         if not incomplete or incomplete[0].isalnum():
             return [
                 CompletionItem(name, help=line)
-                for name, line in COMMANDS.items()
+                for name, line in self.lines.items()
                 if name.startswith(incomplete)
             ]
         return super().shell_complete(context, incomplete)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.lines.items()))
+
+
+class Rascal(LazyGroup):
+    """All commands, in sections."""
+
+    lines = COMMANDS
+    package = "rascal.cli"
+    homes = HOMES
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         for title, section in SECTIONS.items():
@@ -160,7 +188,7 @@ def _version(context: click.Context, parameter: click.Parameter, value: Any) -> 
         context.exit()
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Rascal, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--url", metavar="URL", help="Where the service is; RASCAL_URL without it.")
 @click.option(
     "--version",

@@ -6,20 +6,15 @@ of a millisecond, and the writer's own thread formats and writes.
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from rascal.cli.experiment.look import ExperimentLook, Looking
+from rascal.cli.experiment.look import Looking
 from rascal.cli.experiment.view import lines_of, plain_line
-from rascal.cli.load.showing import LOUD, AsLines, Quiet, Shown, Writer, event_text
+from rascal.cli.load import showing as load
+from rascal.cli.load.showing import LOUD, AsLines, Looks, Quiet, Shown, Writer, event_text
 from rascal.cli.output import say
-from rascal.cli.screen import InPlace
 
 if TYPE_CHECKING:
     from rascal.experiment.conductor import Conductor
@@ -35,41 +30,13 @@ KNOWN = ("changed",)
 """Events that a phase has told already."""
 
 
-class OnTerminal(Shown):
-    """Redrawn in place; what happened last stands above the hint."""
+class OnTerminal(load.OnTerminal):
+    """The same with an experiment's lines."""
 
-    def __init__(self, title: str) -> None:
-        super().__init__(title, HINT)
-        self._place = InPlace()
-        self._told: deque[str] = deque(maxlen=TOLD)
-        self._look: ExperimentLook | None = None
+    told = TOLD
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Without a cursor."""
-        with self._place.open():
-            yield
-
-    def show(self, look: Any) -> None:
-        """All of it anew."""
-        self._look = look
-        columns = shutil.get_terminal_size().columns
-        lines = lines_of(look, self.title, columns, click.style(self.hint, dim=True))
-        if self._told:
-            lines[-1:-1] = [*self._told, ""]
-        self._place.draw(lines)
-
-    def tell(self, text: str) -> None:
-        """Below the tables."""
-        self._told.append(text)
-        if self._look is not None:
-            self.show(self._look)
-        else:
-            self._place.draw([click.style(self.title, bold=True), *self._told])
-
-    def finish(self) -> None:
-        """The report takes the place of the view."""
-        self._place.draw([])
+    def lines(self, look: Any, columns: int, hint: str) -> list[str]:
+        return lines_of(look, self.title, columns, hint)
 
 
 class Lines(AsLines):
@@ -85,7 +52,7 @@ def shown_for(title: str, *, quiet: bool, json_: bool) -> Shown:
     """What suits the output."""
     if quiet or json_:
         return Quiet(title, HINT)
-    return OnTerminal(title) if sys.stdout.isatty() else Lines(title, HINT)
+    return OnTerminal(title, HINT) if sys.stdout.isatty() else Lines(title, HINT)
 
 
 class Watching:
@@ -111,12 +78,11 @@ class Watching:
     ) -> None:
         self._writer = writer
         self._looking = looking
-        self._later = later
+        self._looks = Looks(writer, later)
         self._began = began
         self._started = started
         self._run = ""
         self._second = 0
-        self._busy = False
         self._chatty = chatty
 
     def began(self, run: str, control: Any) -> None:
@@ -135,24 +101,9 @@ class Watching:
             self._writer.tell(f"{state}: {text}")
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        """Take a look, in steps; one that is still being taken is not disturbed."""
+        """Take a look."""
         self._second = snapshot.second
-        if self._busy:
-            return
-        self._busy = True
-        self._step(self._looking.steps(snapshot))
-
-    def _step(self, steps: Any) -> None:
-        try:
-            next(steps)
-        except StopIteration as done:
-            self._busy = False
-            self._writer.show(done.value)
-        except BaseException:
-            self._busy = False
-            raise
-        else:
-            self._later(0.001, self._step, steps)
+        self._looks.take(lambda: self._looking.steps(snapshot))
 
     def event(self, event: Event) -> None:
         """Say it, if it is worth it."""

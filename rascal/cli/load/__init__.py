@@ -5,12 +5,9 @@ A command's module is imported when it is called; none imports a reactor before 
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
-from click.shell_completion import CompletionItem
 
-from rascal.errors import did_you_mean
+from rascal.cli.app import LazyGroup
 
 COMMANDS = {
     "run": "Run the scenarios of a file against a target.",
@@ -23,8 +20,8 @@ COMMANDS = {
 }
 
 HOMES = {
-    "agents": ("rascal.cli.agents", "agents"),
-    "import": ("rascal.cli.load.importing", "import_"),
+    "agents": ".rascal.cli.agents",
+    "import": "importing:import_",
 }
 """Of commands that do not stand in a module of their name."""
 
@@ -39,50 +36,23 @@ STATUSES = (
 """Of `rascal load run` and `attach`."""
 
 
-class Lazy(click.Group):
-    """Imports a command when it is called, and not for the list of all."""
+class Load(LazyGroup):
+    """The commands of `rascal load`."""
 
-    def list_commands(self, context: click.Context) -> list[str]:
-        return list(COMMANDS)
+    lines = COMMANDS
+    package = "rascal.cli.load"
+    homes = HOMES
 
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        home, attribute = HOMES.get(name, (f"rascal.cli.load.{name}", name))
-        command: click.Command = getattr(import_module(home), attribute)
-        return command
-
-    def resolve_command(
-        self, context: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = did_you_mean(args[0], COMMANDS)
-            hint = f" To run it: rascal load run {args[0]}" if args[0].endswith(".py") else near
-            context.fail(
-                f"there is no command '{args[0]}'; commands: {', '.join(COMMANDS)}"
-                + (f".{hint}" if hint else "")
-            )
-        return super().resolve_command(context, args)
-
-    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
-        if not incomplete or incomplete[0].isalnum():
-            return [
-                CompletionItem(name, help=line)
-                for name, line in COMMANDS.items()
-                if name.startswith(incomplete)
-            ]
-        return super().shell_complete(context, incomplete)
-
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def hint(self, word: str) -> str:
+        """A scenario file is what one runs."""
+        return f" To run it: rascal load run {word}" if word.endswith(".py") else super().hint(word)
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Exit status of run and attach"):
             formatter.write_dl(list(STATUSES))
 
 
-@click.group(cls=Lazy)
+@click.group(cls=Load)
 def load() -> None:
     """Offer load to a target, honestly.
 

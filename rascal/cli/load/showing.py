@@ -74,13 +74,15 @@ class Shown:
 
 
 class OnTerminal(Shown):
-    """Redrawn in place; what happened last stands below the warnings."""
+    """Redrawn in place; what happened last stands above the hint."""
+
+    told = TOLD
 
     def __init__(self, title: str, hint: str = HINT) -> None:
         super().__init__(title, hint)
         self._place = InPlace()
-        self._told: deque[str] = deque(maxlen=TOLD)
-        self._look: Look | None = None
+        self._told: deque[str] = deque(maxlen=self.told)
+        self._look: Any = None
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -88,11 +90,15 @@ class OnTerminal(Shown):
         with self._place.open():
             yield
 
-    def show(self, look: Look) -> None:
+    def lines(self, look: Any, columns: int, hint: str) -> list[str]:
+        """What is drawn of a look, the hint last."""
+        return lines_of(look, self.title, columns, hint)
+
+    def show(self, look: Any) -> None:
         """All of it anew."""
         self._look = look
         columns = shutil.get_terminal_size().columns
-        lines = lines_of(look, self.title, columns, click.style(self.hint, dim=True))
+        lines = self.lines(look, columns, click.style(self.hint, dim=True))
         if self._told:
             lines[-1:-1] = [*self._told, ""]
         self._place.draw(lines)
@@ -196,6 +202,33 @@ class Writer:
         return not ended or bool(texts or look)
 
 
+class Looks:
+    """Takes looks in steps of a millisecond each, and hands them to the writer."""
+
+    def __init__(self, writer: Writer, later: Callable[..., Any]) -> None:
+        self._writer = writer
+        self._later = later
+        self._busy = False
+
+    def take(self, begin: Callable[[], Any]) -> None:
+        """Take one; while another is being taken it is not disturbed."""
+        if not self._busy:
+            self._busy = True
+            self._step(begin())
+
+    def _step(self, steps: Any) -> None:
+        try:
+            next(steps)
+        except StopIteration as done:
+            self._busy = False
+            self._writer.show(done.value)
+        except BaseException:
+            self._busy = False
+            raise
+        else:
+            self._later(0.001, self._step, steps)
+
+
 class Watching:
     """A Listener of a run: hands looks and events to the writer.
 
@@ -214,12 +247,11 @@ class Watching:
         started: Callable[[str], None] = lambda run: None,
     ) -> None:
         self._writer = writer
-        self._later = later
+        self._looks = Looks(writer, later)
         self._began = began
         self._started = started
         self._run = ""
         self._history = History()
-        self._busy = False
 
     def began(self, run: str, control: Any) -> None:
         """It has its id."""
@@ -227,23 +259,8 @@ class Watching:
         self._began(run, control)
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        """Take a look, in steps; one that is still being taken is not disturbed."""
-        if self._busy:
-            return
-        self._busy = True
-        self._step(self._history.steps(snapshot))
-
-    def _step(self, steps: Any) -> None:
-        try:
-            next(steps)
-        except StopIteration as done:
-            self._busy = False
-            self._writer.show(done.value)
-        except BaseException:
-            self._busy = False
-            raise
-        else:
-            self._later(0.001, self._step, steps)
+        """Take a look."""
+        self._looks.take(lambda: self._history.steps(snapshot))
 
     def event(self, event: Event) -> None:
         """Say it, if it is worth it."""

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
-from click.shell_completion import CompletionItem
+
+from rascal.cli.app import LazyGroup
 
 COMMANDS = {
-    "list": ("listing", "list_", "List runs, the newest first (what `rascal runs` does)."),
-    "show": ("showing", "show", "Show one: what was run, flows, outcomes, objectives, agents."),
-    "compare": ("comparing", "compare", "Hold one run against another, with uncertainty."),
-    "events": ("timeline", "events", "List what happened in a run."),
-    "samples": ("timeline", "samples", "Show failing exchanges that were kept."),
-    "export": (
-        "files",
-        "export",
-        "Write a run as a page, JUnit, JSON, CSV, HDR log or archive.",
-    ),
-    "import": ("files", "import_", "Read runs of an archive."),
-    "sources": ("files", "sources", "List the files a run was made of, or write them."),
-    "label": ("tending", "label", "Give runs labels, or take some away."),
-    "delete": ("tending", "delete", "Delete runs."),
+    "list": "List runs, the newest first (what `rascal runs` does).",
+    "show": "Show one: what was run, flows, outcomes, objectives, agents.",
+    "compare": "Hold one run against another, with uncertainty.",
+    "events": "List what happened in a run.",
+    "samples": "Show failing exchanges that were kept.",
+    "export": "Write a run as a page, JUnit, JSON, CSV, HDR log or archive.",
+    "import": "Read runs of an archive.",
+    "sources": "List the files a run was made of, or write them.",
+    "label": "Give runs labels, or take some away.",
+    "delete": "Delete runs.",
 }
 
+HOMES = {
+    "list": "listing:list_",
+    "show": "showing",
+    "compare": "comparing",
+    "events": "timeline",
+    "samples": "timeline",
+    "export": "files",
+    "import": "files:import_",
+    "sources": "files",
+    "label": "tending",
+    "delete": "tending",
+}
+"""Of commands that do not stand in a module of their name."""
 
-class Runs(click.Group):
-    """Lists when nothing else is said; imports a command when it is called."""
+
+class Runs(LazyGroup):
+    """Lists when nothing else is said."""
+
+    lines = COMMANDS
+    package = "rascal.cli.runs"
+    homes = HOMES
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         asked = args and args[0] in ("-h", "--help")
@@ -34,38 +47,14 @@ class Runs(click.Group):
             args.insert(0, "list")
         return super().parse_args(context, args)
 
-    def list_commands(self, context: click.Context) -> list[str]:
-        return list(COMMANDS)
+    def hint(self, word: str) -> str:
+        """Whoever names a run wants to see it."""
+        return super().hint(word) or f" To see one: rascal runs show {word}"
 
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module, attribute, _ = COMMANDS[name]
-        command: click.Command = getattr(import_module(f"rascal.cli.runs.{module}"), attribute)
-        return command
-
-    def resolve_command(
-        self, context: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from rascal.errors import did_you_mean
-
-            near = did_you_mean(args[0], COMMANDS) or f" To see one: rascal runs show {args[0]}"
-            context.fail(f"runs has no command '{args[0]}'; commands: {', '.join(COMMANDS)}.{near}")
-        return super().resolve_command(context, args)
-
-    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
-        if not incomplete or incomplete[0].isalnum():
-            return [
-                CompletionItem(name, help=line)
-                for name, (_, _, line) in COMMANDS.items()
-                if name.startswith(incomplete)
-            ]
-        return super().shell_complete(context, incomplete)
-
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+    def unknown(self, word: str) -> str:
+        """A run is no command of it."""
+        names = ", ".join(self.lines)
+        return f"runs has no command '{word}'; commands: {names}.{self.hint(word)}"
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Environment"):
