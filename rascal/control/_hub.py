@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from rascal.control._happenings import EXCHANGES, Happenings, exchanges
 from rascal.control._problems import Problem
 from rascal.control._reader import PIECE, Reader
-from rascal.control._ring import Ring, Wants, block
+from rascal.control._ring import Ring, Wants, block, piece
 from rascal.control._snapshot import Changing, snapshot
 
 log = Logger()
@@ -174,14 +174,9 @@ class Hub:
                 continue
             if not missed:
                 return
-            size, count = 0, 0
-            for entry in missed:
-                size += len(entry.data)
-                count += 1
-                if size >= PIECE:
-                    break
-            reader.at = missed[count - 1].number
-            reader.write(reader.wants.join(missed[:count]))
+            next_ = piece(missed, PIECE)
+            reader.at = next_[-1].number
+            reader.write(reader.wants.join(next_))
 
     def _begin_anew(self, reader: Reader) -> None:
         """What it has missed cannot be had: how things are, from there on."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import attrs
@@ -110,6 +110,16 @@ class Ring:
         self.last += 1
         self._entries.clear()
         self._held = 0
+
+
+def piece(entries: Sequence[Entry], most: int) -> Sequence[Entry]:
+    """The first of them, at least one, that reach `most` bytes together."""
+    size = 0
+    for count, entry in enumerate(entries, 1):
+        size += len(entry.data)
+        if size >= most:
+            return entries[:count]
+    return entries
 
 
 def block(type_: str, data: Any, id_: str = "") -> bytes:

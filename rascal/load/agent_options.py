@@ -9,8 +9,9 @@ from typing import Any
 
 import attrs
 
-from rascal.errors import ConfigError, ConfigErrors, did_you_mean, listed
-from rascal.language import LanguageError, parse_option, plain
+from rascal.config.section import read_section
+from rascal.errors import ConfigError, ConfigErrors
+from rascal.language import parse_option, plain
 from rascal.load._redis import parse_place
 from rascal.load.bundle import read_token
 from rascal.load.places import Place
@@ -103,7 +104,7 @@ def agent_options(
     findings: list[ConfigError] = []
     values: dict[str, Any] = {}
     if path:
-        _read_file(path, environ, values, findings)
+        values |= read_section(path, SECTION, AGENT, _value, environ, findings)
     for name in ENVIRONMENT:
         if text := environ.get(f"RASCAL_{name.upper()}"):
             values[name] = text
@@ -164,33 +165,6 @@ def _checked(
         orphan=options.orphan,
         log=options.log,
     )
-
-
-def _read_file(
-    path: str, environ: Mapping[str, str], values: dict[str, Any], findings: list[ConfigError]
-) -> None:
-    from rascal.config.files import Files
-
-    files = Files(environ)
-    files.read(path, ())
-    findings += files.findings
-    sections = [section for section in files.sections if section.name == SECTION]
-    if not sections and not files.findings:
-        findings.append(ConfigError(f"{path} has no section [{SECTION}]", path=path))
-    for section in sections:
-        for entry in section.entries.values():
-            option = AGENT.get(entry.name)
-            if option is None:
-                near = did_you_mean(entry.name, AGENT)
-                message = f"[agent] has no option '{entry.name}'; options: {listed(AGENT)}.{near}"
-                findings.append(entry.name_error(message, allowed=AGENT))
-                continue
-            try:
-                values[entry.name] = _value(option, entry.text)
-            except LanguageError as error:
-                findings.append(entry.located(error))
-            except ConfigError as error:
-                findings.append(entry.error(error.message))
 
 
 def _value(option: Option, text: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 from rascal.control._problems import Problem
 from rascal.control._reader import PIECE, Reader
-from rascal.control._ring import Ring, Wants, block
+from rascal.control._ring import Ring, Wants, block, piece
 
 READERS = 100
 """Of one hub."""
@@ -86,14 +86,9 @@ class Hub:
                 continue
             if not missed:
                 return
-            size, count = 0, 0
-            for entry in missed:
-                size += len(entry.data)
-                count += 1
-                if size >= PIECE:
-                    break
-            reader.at = missed[count - 1].number
-            reader.write(b"".join(entry.data for entry in missed[:count]))
+            next_ = piece(missed, PIECE)
+            reader.at = next_[-1].number
+            reader.write(b"".join(entry.data for entry in next_))
 
     def drop(self, reader: Reader) -> None:
         """It has gone."""

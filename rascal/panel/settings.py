@@ -9,10 +9,11 @@ import attrs
 
 from rascal.config import Token
 from rascal.config.clashes import is_loopback
+from rascal.config.section import read_section
 from rascal.config.tokens import HASHED
 from rascal.control._auth import ROLES
-from rascal.errors import ConfigError, ConfigErrors, did_you_mean, listed
-from rascal.language import Address, LanguageError, parse, parse_option, plain
+from rascal.errors import ConfigError, ConfigErrors
+from rascal.language import Address, parse, parse_option, plain
 from rascal.options import Option, OptionTable
 
 SECTION = "panel"
@@ -83,7 +84,7 @@ def settings_of(path: str | None, given: Mapping[str, str], environ: Mapping[str
     findings: list[ConfigError] = []
     values: dict[str, Any] = {}
     if path:
-        _read_file(path, environ, values, findings)
+        values |= read_section(path, SECTION, PANEL, _value, environ, findings)
     for name, text in given.items():
         try:
             values[name] = _value(PANEL[name], text)
@@ -167,33 +168,6 @@ def _tokens(text: str, findings: list[ConfigError]) -> Any:
         yield Token(role=role, secret=found[1], name=found[2] or "")
 
 
-def _read_file(
-    path: str, environ: Mapping[str, str], values: dict[str, Any], findings: list[ConfigError]
-) -> None:
-    from rascal.config.files import Files
-
-    files = Files(environ)
-    files.read(path, ())
-    findings += files.findings
-    sections = [section for section in files.sections if section.name == SECTION]
-    if not sections and not files.findings:
-        findings.append(ConfigError(f"{path} has no section [{SECTION}]", path=path))
-    for section in sections:
-        for entry in section.entries.values():
-            option = PANEL.get(entry.name)
-            if option is None:
-                near = did_you_mean(entry.name, PANEL)
-                message = f"[panel] has no option '{entry.name}'; options: {listed(PANEL)}.{near}"
-                findings.append(entry.name_error(message, allowed=PANEL))
-                continue
-            try:
-                values[entry.name] = _value(option, entry.text)
-            except LanguageError as error:
-                findings.append(entry.located(error))
-            except ConfigError as error:
-                findings.append(entry.error(error.message))
-
-
 def _value(option: Option, text: str) -> Any:
     """The plain value of a text. Raises ConfigError."""
     if option.name == "tokens":  # lines
@@ -202,9 +176,4 @@ def _value(option: Option, text: str) -> Any:
         if not text.strip():
             raise ConfigError(f"'{option.name}' is empty")
         return " ".join(text.split())
-    value = plain(parse_option(option, text))
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        low, high = option.minimum, option.maximum
-        if (low is not None and value < low) or (high is not None and value > high):
-            raise ConfigError(f"'{option.name}' is out of its range: {text}")
-    return value
+    return plain(parse_option(option, text))
