@@ -8,7 +8,6 @@ goes to a file, whose end is shown if it does not get ready.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -20,10 +19,12 @@ from pathlib import Path
 from types import TracebackType
 
 from rascal.errors import RascalError
+from rascal.load.embedded import die_with_parent, free_port
+
+__all__ = ["Address", "Child", "ChildError", "Children", "free_port", "listening", "module"]
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 5.0
-_PR_SET_PDEATHSIG = 1
 
 Address = tuple[str, int]
 
@@ -117,7 +118,7 @@ class Children:
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **(environment or {})},
                     start_new_session=True,
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=die_with_parent,
                 )
             except OSError as error:
                 raise ChildError(f"{name} does not start: {error}") from error
@@ -131,14 +132,6 @@ class Children:
         """End all of them."""
         while self.running:
             self.running.pop().stop()
-
-
-def free_port() -> int:
-    """A port that was free a moment ago on 127.0.0.1."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def listening(address: Address) -> Callable[[], bool]:
@@ -157,14 +150,3 @@ def listening(address: Address) -> Callable[[], bool]:
 def module(name: str, *words: str) -> list[str]:
     """The command that runs a module with this interpreter."""
     return [sys.executable, "-m", name, *words]
-
-
-try:
-    _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-except OSError:
-    _libc = None
-
-
-def _die_with_parent() -> None:
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))

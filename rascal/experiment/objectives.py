@@ -11,17 +11,12 @@ import attrs
 from rascal.experiment.judge import FlowResult, Verdict
 from rascal.experiment.recording import Kept
 from rascal.language import Objective, show
+from rascal.load.gauges import holds
 from rascal.load.measures import objective_states
 from rascal.load.results import Results
 
 JUDGED = ("goodput_kept", "time_to_recover")
 """Measures that only the judge knows."""
-_HOLDS = {
-    "<": lambda value, limit: value < limit,
-    "<=": lambda value, limit: value <= limit,
-    ">": lambda value, limit: value > limit,
-    ">=": lambda value, limit: value >= limit,
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -88,7 +83,7 @@ def _judged(one: Objective, phase: str, verdict: Verdict) -> Iterator[ObjectiveR
         known = [flows[name]] if name in flows else list(flows.values()) if not name else []
         value = _value(one.measure, known)
         why = "" if value is not None else f"no flow '{name}' was judged alone"
-        kept = value is not None and _HOLDS[one.op](value, limit)
+        kept = value is not None and holds(value, one.op, limit)
         yield ObjectiveResult(
             text=text,
             phase=phase,

