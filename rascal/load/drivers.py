@@ -20,11 +20,10 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from rascal.errors import ConfigError, ConfigErrors
 from rascal.load.arrivals import Arrivals, Choice, Masses, Membership, masses_of
 from rascal.load.draws import key_of
-from rascal.load.plan import Plan, Share
-from rascal.load.replay import Log, Recorded, Replay, read_log
+from rascal.load.plan import Share
+from rascal.load.replay import Recorded, Replay, log_of
 from rascal.load.schedule import Schedule, counts_users
 from rascal.options import Distribution
 
@@ -45,15 +44,6 @@ def part(whole: int, members: Sequence[int], index: int) -> int:
         return 0
     each, rest = divmod(whole, len(members))
     return max(1, each + (members.index(index) < rest))
-
-
-def load_log(book: Any, plan: Plan, share: Share) -> Log:
-    """The arrival log of a share, out of the bundle. Raises ConfigErrors."""
-    data = book.files.get(share.replay)
-    if data is None:
-        error = ConfigError(f"there is no arrival log '{share.replay}' in the bundle")
-        raise ConfigErrors([error])
-    return read_log(data, share.replay, share.scenarios, plan.max_time)
 
 
 class Driver:
@@ -401,7 +391,7 @@ def driver_of(
 ) -> OpenDriver | ClosedDriver:
     """The driver of a share that begins at a second. Raises ConfigErrors."""
     if share.replay:
-        log = load_log(engine.world.book, engine.plan, share)
+        log = log_of(share, engine.world.book.files, engine.plan.max_time)
         return OpenDriver(engine, share, lane, membership, log)
     if counts_users(share.profile):
         return ClosedDriver(engine, share, lane, membership, begins)

@@ -10,9 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from rascal.errors import ConfigError, ConfigErrors
 from rascal.load.plan import Plan, Share
-from rascal.load.replay import Log, Replay, read_log
+from rascal.load.replay import Replay, log_of
 from rascal.load.schedule import Schedule
 
 Timeline: TypeAlias = Schedule | Replay
@@ -32,7 +31,7 @@ class Offer:
         self.shares: tuple[Share, ...] = plan.shares
         self.bound = plan.max_time
         self._timelines: list[Timeline] = [
-            Replay(_log(share, files, plan.max_time), plan.max_time)
+            Replay(log_of(share, files, plan.max_time), plan.max_time)
             if share.replay
             else Schedule(share.profile)
             for share in plan.shares
@@ -93,11 +92,3 @@ class Offer:
                 noise += found if share.spacing == "poisson" else 0.0
             total += found
         return total, NOISE * math.sqrt(noise)
-
-
-def _log(share: Share, files: Mapping[str, bytes], ends: float) -> Log:
-    if share.replay not in files:
-        raise ConfigErrors(
-            [ConfigError(f"there is no arrival log '{share.replay}' beside the scenario file")]
-        )
-    return read_log(files[share.replay], share.replay, share.scenarios, ends)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rascal.errors import ConfigError, ConfigErrors, did_you_mean, listed
+from rascal.load.plan import Share
 
 MOST_ARRIVALS = 20_000_000
 """In a log; more would need some hundred megabytes."""
@@ -27,6 +28,15 @@ class Log:
         """What the log says that arrival `number` is."""
         kind = self.kinds[number]
         return self.names[kind - 1] if kind else None
+
+
+def log_of(share: Share, files: Mapping[str, bytes], ends: float) -> Log:
+    """The arrival log of a share, out of the bundle; raises ConfigErrors."""
+    data = files.get(share.replay)
+    if data is None:
+        text = f"there is no arrival log '{share.replay}' in the bundle, beside the scenario file"
+        raise ConfigErrors([ConfigError(text)])
+    return read_log(data, share.replay, share.scenarios, ends)
 
 
 def read_log(data: bytes, path: str, scenarios: Sequence[str], ends: float = math.inf) -> Log:
