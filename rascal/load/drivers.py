@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from rascal.load.arrivals import Arrivals, Choice, Masses, Membership, masses_of
 from rascal.load.draws import key_of
 from rascal.load.plan import Share
-from rascal.load.replay import Recorded, Replay, log_of
+from rascal.load.replay import Log, Recorded, Replay, log_of
 from rascal.load.schedule import Schedule, counts_users
 from rascal.options import Distribution
 
