@@ -26,10 +26,9 @@ LAG = 2.0
 class Probe:
     """One probe of a running experiment."""
 
-    def __init__(self, running: _Running) -> None:
+    def __init__(self, running: _Running, verdict: Verdict) -> None:
         self.running = running
-        verdict = running.look_now()
-        self.failed = _failed(verdict) if verdict is not None else ()
+        self.failed = _failed(verdict)
 
     async def run(self) -> None:
         """Down, ramp, back; the phases are written into what is kept."""

@@ -35,7 +35,7 @@ from rascal.experiment.statistics import UNSURE
 from rascal.experiment.timeline import Timeline, timeline_of
 from rascal.experiment.words import sentence
 from rascal.load.plan import Plan
-from rascal.load.results import Results
+from rascal.load.results import KEPT_OPEN, Results
 from rascal.load.running import Control, Finished, Snapshot, run_load
 from rascal.load.types import Event
 
@@ -159,7 +159,6 @@ class _Running:
             expect=str(experiment.expect or ""),
         )
         self.before: dict[str, Asked] = {}
-        self.probe: Probe | None = None
         self._steps: Deferred[None] | None = None
         self._looks: list[Deferred[None]] = []
         self.conductor = Conductor(
@@ -374,10 +373,12 @@ class _Running:
                 await self.again()
         await self.until(self.timeline.ends)
         await self.settled(self.timeline.ends)
-        if await self.unsure():
+        verdict = self.look_now()
+        if verdict is not None and _unsure_of_stuck(verdict):
             await self.extend()
-        if self.stuck() and self.experiment.probe:
-            await self.escape()
+            verdict = self.look_now()
+        if verdict is not None and verdict.word == "stuck" and self.experiment.probe:
+            await Probe(self, verdict).run()
         self.said("ending", "the load ends")
         self.change(OVER)
 
@@ -416,9 +417,11 @@ class _Running:
             return True
         for name in results.scenarios:
             rows = results.rows("scenario", name)
-            for at in rows:
-                if at < second and rows[at].planned > rows[at].started + rows[at].dropped:
-                    return True
+            # Older rows are packed; to open them all four times a second would be dear.
+            since = second - max(KEPT_OPEN, self.plan.timeout)
+            recent = (rows[at] for at in rows if since <= at < second)
+            if any(row.planned > row.started + row.dropped for row in recent):
+                return True
         return False
 
     def look_now(self) -> Verdict | None:
@@ -435,16 +438,6 @@ class _Running:
         kept.faults = [attrs.evolve(fault, fired=1) for fault in kept.faults]
         return judge(record_of(kept, self.results), self.experiment.thresholds)
 
-    async def unsure(self) -> bool:
-        """Whether it is stuck cannot be told."""
-        verdict = self.look_now()
-        rules = verdict.rules if verdict is not None else ()
-        return any(rule.verdict == "stuck" and rule.answer == UNSURE for rule in rules)
-
-    def stuck(self) -> bool:
-        verdict = self.look_now()
-        return verdict is not None and verdict.word == "stuck"
-
     async def extend(self) -> None:
         """Watch the recovery for as long again, once."""
         begin, end = self.kept.phases["recovery"]
@@ -454,11 +447,6 @@ class _Running:
         self.tell("note", "the recovery is watched for as long again", {})
         await self.until(self.kept.phases["recovery"][1])
         await self.settled(self.kept.phases["recovery"][1])
-
-    async def escape(self) -> None:
-        """Cut the load, and bring it back: what kind of stuck is it?"""
-        self.probe = Probe(self)
-        await self.probe.run()
 
     # ---- what ends it before its time
 
@@ -498,6 +486,11 @@ class _Running:
             self.tell("phase", f"{state}: {text}", {"phase": state})
         if self.watcher is not None:
             self.watcher.state(state, text)
+
+
+def _unsure_of_stuck(verdict: Verdict) -> bool:
+    """Whether it came back cannot be told."""
+    return any(rule.verdict == "stuck" and rule.answer == UNSURE for rule in verdict.rules)
 
 
 def status_of(
