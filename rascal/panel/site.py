@@ -328,6 +328,7 @@ class Panel:
         request.setHeader(b"content-type", b"text/event-stream; charset=utf-8")
         request.setHeader(b"x-accel-buffering", b"no")
         after = (request.getHeader(b"last-event-id") or b"").decode("latin-1")
+        after = after or call.query.get("after", "")  # of a page that opens its stream anew
         hub.read(request, call.caller, after)
         return STREAMING
 
