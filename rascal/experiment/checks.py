@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
-from rascal.experiment.counts import Flow, Window, groups, together
+from rascal.experiment.counts import Flow, Window, groups
 from rascal.experiment.record import Record, Thresholds
 from rascal.experiment.statistics import kept, quantile, wilson
 
@@ -13,7 +12,7 @@ STARTS_LATE = 1.0
 DROPPED = 0.01
 CHECKED = 0.99
 LOSING = 0.98
-BLOCKS, BLOCK_CALLS, MOVED = 5, 20, 0.005
+BLOCK_CALLS, MOVED = 20, 0.005
 
 
 def reasons(
@@ -34,8 +33,8 @@ def reasons(
         if not one.before
     ]
     first, last = windows[0][1]
-    rows = (flow.record.rows.get(at) for flow in flows for at in range(first, last))
-    if any(row is not None and row.outcomes.get("wrong_data") for row in rows):
+    told = (flow.failures.get(at, {}) for flow in flows for at in range(first, last))
+    if any("wrong_data" in one for one in told):
         found.append("there was wrong data before any fault")
     return found
 
@@ -61,16 +60,14 @@ def _load(
     if len(deaf) > thresholds.unsound * (last - first):
         yield f"an agent was overloaded in {len(deaf)} of {last - first} seconds"
     for label, (begin, end) in windows:
-        rows = [flow.record.rows.get(at) for flow in flows for at in range(begin, end)]
-        known = [row for row in rows if row is not None]
-        planned = sum(row.planned for row in known)
-        offered = sum(row.started + row.dropped for row in known)
+        known = [flow.offers[at] for flow in flows for at in range(begin, end) if at in flow.offers]
+        planned, offered, dropped = (sum(one[at] for one in known) for at in range(3))
         if record.offered:
             drawn = [record.offered.get(at, (0, 0)) for at in range(begin, end)]
             planned, offered = (sum(one) for one in zip(*drawn, strict=True))
         if offered < thresholds.offered * planned:
             yield f"only {offered / planned:.0%} of the load was offered ({label})"
-        if label == "baseline" and sum(row.dropped for row in known) > DROPPED * planned:
+        if label == "baseline" and dropped > DROPPED * planned:
             yield "the bound of calls in flight was reached in the baseline"
 
 
@@ -97,23 +94,18 @@ def _baseline(
                 f"({part:.0%} in its second half)"
             )
     for flow in flows:
-        yield from _moving(flow, baseline)
+        yield from _moving(flow)
 
 
-def _moving(flow: Flow, baseline: Window) -> Iterator[str]:
+def _moving(flow: Flow) -> Iterator[str]:
     """Latency that has not settled: the medians of five blocks in strict order, far apart."""
-    first, last = baseline
-    cuts = [first + (last - first) * at // BLOCKS for at in range(BLOCKS + 1)]
-    rows = flow.record.rows
-    blocks = [
-        together([rows[at].served for at in range(a, b) if at in rows]) for a, b in pairwise(cuts)
-    ]
+    blocks = flow.blocks
     if min(one.count for one in blocks) < BLOCK_CALLS:
         return
     medians = [one.percentile(50) for one in blocks]
     rises = medians[-1] > medians[0]
     low, high = (blocks[0], medians[-1]) if rises else (blocks[-1], medians[0])
-    if sorted(medians, reverse=not rises) != medians or len(set(medians)) < BLOCKS:
+    if sorted(medians, reverse=not rises) != medians or len(set(medians)) < len(blocks):
         return
     if high < low.percentile(95) or abs(medians[-1] - medians[0]) < MOVED:
         return

@@ -7,6 +7,7 @@ slow. Thin flows are pooled after that, so each is counted against its own numbe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rascal.experiment.record import FlowRecord, Thresholds
 from rascal.experiment.statistics import (
@@ -24,11 +25,15 @@ from rascal.experiment.statistics import (
     wilson,
 )
 from rascal.histogram import Histogram
+from rascal.load.types import Row
 
 Window = tuple[int, int]
 """Whole seconds of the run; the second is not in it."""
 
 FIELDS = ("calls", "good", "served", "slow", "honest", "dishonest", "reduced", "attempts")
+
+BLOCKS = 5
+"""Of the baseline, to see whether it still moves."""
 
 
 class FlowCounts:
@@ -151,9 +156,22 @@ class Flow(FlowCounts):
         thresholds: Thresholds,
         unsound: frozenset[int] = frozenset(),
     ) -> None:
-        self.record = record
         first, last = baseline
-        rows = {at: row for at, row in record.rows.items() if at not in unsound}
+        # The only look at the rows: those of a long run are unpacked, or read, as they are asked
+        # for, and no flow's stay in memory.
+        every = dict(record.rows)
+        self.blocks = [
+            together([every[at].served for at in range(a, b) if at in every])
+            for a, b in pairwise(first + (last - first) * at // BLOCKS for at in range(BLOCKS + 1))
+        ]
+        """What was served in the baseline, in five parts of equal length."""
+        self.offers = {
+            at: (row.planned, row.started + row.dropped, row.dropped) for at, row in every.items()
+        }
+        """By second, also of those that do not count: as drawn; begun or dropped; dropped."""
+        self.failures = {at: found for at, row in every.items() if (found := _failures(row))}
+        """By second, outcomes that are not served; also of those that do not count."""
+        rows = {at: row for at, row in every.items() if at not in unsound}
         seconds = [rows[at].served for at in range(first, last) if at in rows]
         seconds = [one for one in seconds if one.count > 0]
         self.p95 = _calm_p95(seconds)
@@ -174,6 +192,11 @@ class Flow(FlowCounts):
             for name, value in zip(FIELDS, values, strict=True):
                 series[name][second] = value
         super().__init__(record.name, record.uses, series, baseline, thresholds)
+
+
+def _failures(row: Row) -> dict[str, int]:
+    found = {name: count for name, count in row.outcomes.items() if count and name != "served"}
+    return found | {"dropped": row.dropped} if row.dropped else found
 
 
 def _calm_p95(seconds: Sequence[Histogram]) -> float:

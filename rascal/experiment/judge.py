@@ -188,9 +188,9 @@ class _Case:
             if not one.after
         ]
         lies = sum(
-            row.outcomes.get("wrong_data", 0)
+            failures.get("wrong_data", 0)
             for flow in self.flows
-            for second, row in flow.record.rows.items()
+            for second, failures in flow.failures.items()
             if second >= self.fault[0]
         )
         return found + ([f"{lies} replies were wrong"] if lies else [])
@@ -424,12 +424,8 @@ class _Case:
         failures: dict[str, int] = {}
         if alone is not None:
             for second in range(begin, end):
-                row = alone.record.rows.get(second)
-                for name, count in row.outcomes.items() if row is not None else ():
-                    if name != "served" and count:
-                        failures[name] = failures.get(name, 0) + count
-                if row is not None and row.dropped:
-                    failures["dropped"] = failures.get("dropped", 0) + row.dropped
+                for name, count in alone.failures.get(second, {}).items():
+                    failures[name] = failures.get(name, 0) + count
         part, low, high = flow.kept(*self.tail, flow.z)
         return FlowResult(
             name=flow.name,
