@@ -92,6 +92,8 @@ class Histogram:
 
     def add(self, other: Histogram) -> None:
         """Add what `other` counted, or took back."""
+        if not other.buckets and not other.total and other.high < 0:
+            return  # most rows have no explicit failure
         mine = self.buckets
         get = mine.get
         for index, times in other.buckets.items():
@@ -184,9 +186,9 @@ class Histogram:
     def over(self, seconds: float) -> int:
         """How many values are greater (a bucket that holds the limit goes by its middle)."""
         limit = seconds * 1e6
-        if limit >= self.most:
+        if limit >= self.high or limit >= self.most:  # `high` may have been taken back
             return 0
-        if limit < self.least:
+        if limit < self.low or limit < self.least:
             return self.count
         # Half a microsecond of grace: 0.3 is not a float, and durations are whole microseconds.
         index = bucket(int(limit + 1e-6))

@@ -13,7 +13,7 @@ from rascal.experiment.recording import Kept
 from rascal.language import Objective, show
 from rascal.load.gauges import holds
 from rascal.load.measures import objective_states
-from rascal.load.results import Results
+from rascal.load.measuring import Measured
 
 JUDGED = ("goodput_kept", "time_to_recover")
 """Measures that only the judge knows."""
@@ -38,7 +38,7 @@ class ObjectiveResult:
 
 
 def phase_objectives(
-    objectives: Sequence[Objective], results: Results, kept: Kept, verdict: Verdict
+    objectives: Sequence[Objective], results: Measured, kept: Kept, verdict: Verdict
 ) -> tuple[ObjectiveResult, ...]:
     """Every objective, in the order of the file."""
     found: list[ObjectiveResult] = []

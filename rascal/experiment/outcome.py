@@ -173,7 +173,7 @@ def of_stored(
             objectives=(),
             **found,
         )
-    results = store.results(run.id)
+    results = store.measured(run.id)
     record = record_of(kept, results)
     verdict = judge(record, thresholds)
     objectives = phase_objectives(written.objectives if written else (), results, kept, verdict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -18,15 +18,13 @@ from rascal.language import Objective
 from rascal.load.measuring import (
     LATENESS,
     NOTHING,
+    Measured,
     deadline_for,
     merged,
     parts,
     percentile_of,
 )
 from rascal.load.types import FlowKind, Row
-
-if TYPE_CHECKING:
-    from rascal.load.results import Results
 
 RATES = ("offered", "goodput")
 METERED = ("lateness", "in_flight")
@@ -54,7 +52,7 @@ class Cell:
     extreme: float = NOTHING
 
 
-def groups(objective: Objective, results: Results) -> list[Group]:
+def groups(objective: Objective, results: Measured) -> list[Group]:
     """All flows together, or each that is named. A name that is no flow may be a scenario."""
     if objective.measure in METERED or not objective.flows:
         return [Group("", "flow", results.flows)]
@@ -70,7 +68,7 @@ def groups(objective: Objective, results: Results) -> list[Group]:
 class Gauge:
     """A measure of a group of flows in one run."""
 
-    def __init__(self, objective: Objective, group: Group, results: Results) -> None:
+    def __init__(self, objective: Objective, group: Group, results: Measured) -> None:
         self.measure = objective.measure
         self.upper = objective.op in ("<", "<=")
         """The limit is from above: the greatest value is the worst."""

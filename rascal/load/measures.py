@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -20,6 +20,7 @@ from rascal.language import Objective, show
 from rascal.language.profile import measure_type
 from rascal.load.gauges import METERED, Gauge, Group, groups, holds, seconds_of
 from rascal.load.measuring import (
+    Measured,
     MeasureError,
     check_measure,
     dishonest,
@@ -31,9 +32,6 @@ from rascal.load.measuring import (
     value,
 )
 from rascal.load.stops import StopRules
-
-if TYPE_CHECKING:
-    from rascal.load.results import Results
 
 ALL = "all"
 """The only phase of a load run."""
@@ -111,7 +109,7 @@ def objective_problem(objective: Objective) -> str:
 
 
 def objective_states(
-    objectives: Iterable[Objective], results: Results, first: int = 0, last: int | None = None
+    objectives: Iterable[Objective], results: Measured, first: int = 0, last: int | None = None
 ) -> list[ObjectiveState]:
     """How objectives came out.
 
@@ -129,13 +127,13 @@ def objective_states(
     ]
 
 
-def _last(results: Results) -> int:
+def _last(results: Measured) -> int:
     series = [results.series("flow", name) for name in results.flows]
-    return max((second for one in series for second in one.revisions), default=0)
+    return max((second for one in series for second in one), default=0)
 
 
 def _state(
-    objective: Objective, group: Group, results: Results, first: int, last: int
+    objective: Objective, group: Group, results: Measured, first: int, last: int
 ) -> ObjectiveState:
     about: dict[str, Any] = {
         "objective": objective,

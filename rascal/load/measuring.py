@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 from rascal.errors import LoadError
 from rascal.histogram import Histogram
 from rascal.language.profile import MEASURES
 from rascal.load.types import EXPLICIT, SERVED, FlowKind, Meters, Row
-
-if TYPE_CHECKING:
-    from rascal.load.results import Results
 
 NEED_EXPERIMENT: Mapping[str, str] = {
     "goodput_kept": "goodput_kept compares with a baseline without the fault: it needs an "
@@ -36,6 +33,38 @@ LATENESS = 99.0
 _PERCENTILE = re.compile(r"p([0-9]{1,2}(?:\.[0-9]{1,4})?)")
 _HISTOGRAMS = ("served", "explicit", "served_actual", "explicit_actual")
 _COUNTS = ("planned", "started", "dropped", "reduced", "attempts", "replies", "sent", "received")
+
+
+class Summed(Protocol):
+    """Rows by second, and their sum."""
+
+    @property
+    def total(self) -> Row: ...
+    def __iter__(self) -> Iterator[int]: ...
+
+
+class Measured(Protocol):
+    """Where measures are taken: rascal.load.results.Results, or a stored run."""
+
+    timeout: float
+    deadlines: dict[str, float]
+    scenario_deadlines: dict[str, float]
+
+    @property
+    def flows(self) -> tuple[str, ...]: ...
+    @property
+    def scenarios(self) -> tuple[str, ...]: ...
+    @property
+    def meters(self) -> Mapping[str, Mapping[int, Meters]]: ...
+    def rows(self, kind: FlowKind, name: str) -> Mapping[int, Row]: ...
+    def series(self, kind: FlowKind, name: str) -> Summed: ...
+    def total(
+        self,
+        kind: FlowKind = ...,
+        names: Iterable[str] = ...,
+        first: int | None = ...,
+        last: int | None = ...,
+    ) -> Row: ...
 
 
 class MeasureError(LoadError):
@@ -135,7 +164,7 @@ def dishonest(row: Row, deadline: float | None) -> int:
     return row.started + row.dropped - good(row, deadline) - honest(row, deadline)
 
 
-def deadline_of(results: Results, flow: str, kind: FlowKind = "flow") -> tuple[float, bool]:
+def deadline_of(results: Measured, flow: str, kind: FlowKind = "flow") -> tuple[float, bool]:
     """A flow's deadline, and whether it was derived.
 
     Given ones are in `results`. Else it is five times the run's p95, at least half a
@@ -150,7 +179,7 @@ def deadline_of(results: Results, flow: str, kind: FlowKind = "flow") -> tuple[f
 
 
 def deadline_for(
-    measure: str, results: Results, flow: str, kind: FlowKind = "flow"
+    measure: str, results: Measured, flow: str, kind: FlowKind = "flow"
 ) -> float | None:
     """The deadline that a measure goes by: dishonest cannot do without one; goodput counts every
     served call unless somebody has given one."""
@@ -159,7 +188,7 @@ def deadline_for(
     return _given(results, flow, kind) if measure == "goodput" else None
 
 
-def _given(results: Results, name: str, kind: FlowKind) -> float | None:
+def _given(results: Measured, name: str, kind: FlowKind) -> float | None:
     of = results.scenario_deadlines if kind == "scenario" else results.deadlines
     return of.get(name)
 
@@ -172,7 +201,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
     return found
 
 
-def total_good(results: Results, names: Iterable[str]) -> int:
+def total_good(results: Measured, names: Iterable[str]) -> int:
     """Calls of these flows that were served in time, each by its own deadline if it has one."""
     return sum(good(results.total("flow", (name,)), results.deadlines.get(name)) for name in names)
 

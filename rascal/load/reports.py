@@ -100,27 +100,6 @@ def decode(data: bytes) -> Report:
         raise ReportError(f"these bytes are no report: {error}") from error
 
 
-def encode_row(row: Row) -> bytes:
-    """One row as bytes, compressed: for whoever keeps many."""
-    out = bytearray()
-    put_row(out, row)
-    return _packed(out)
-
-
-def decode_row(data: bytes) -> Row:
-    """The row that these bytes hold.
-
-    Raises:
-        ReportError: they hold none.
-    """
-    try:
-        return take_row(_unpacked(data), 0)[0]
-    except ValueError as error:
-        if isinstance(error, ReportError):
-            raise
-        raise ReportError(f"these bytes are no row: {error}") from error
-
-
 def put_row(out: bytearray, row: Row) -> None:
     """Append a row."""
     flags = _SAME_SERVED * (row.served == row.served_actual)

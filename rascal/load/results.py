@@ -12,12 +12,14 @@ says how many are still missing there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import attrs
 
 from rascal.load.live import Live, live
-from rascal.load.reports import decode_row, encode_row, put_meters, take_meters
+from rascal.load.packing import pack_row, unpack_row
+from rascal.load.reports import put_meters, take_meters
 from rascal.load.types import Event, FlowKind, Meters, Report, Row, Sample
 
 KEPT_OPEN = 120
@@ -41,12 +43,12 @@ class Gap:
 
 
 class Shelf(Mapping[int, _T]):
-    """Values by second: the last ones as they are, older ones as bytes. To be read."""
+    """Values by second: the last ones as they are, older ones packed. To be read."""
 
-    def __init__(self, pack: Callable[[_T], bytes], unpack: Callable[[bytes], _T]) -> None:
+    def __init__(self, pack: Callable[[_T], Any], unpack: Callable[[Any], _T]) -> None:
         self._pack, self._unpack = pack, unpack
         self._open: dict[int, _T] = {}
-        self._packed: dict[int, bytes] = {}
+        self._packed: dict[int, Any] = {}
 
     def __getitem__(self, second: int) -> _T:
         value = self._open.get(second)
@@ -76,14 +78,16 @@ class Shelf(Mapping[int, _T]):
         if len(self._open) > 2 * KEPT_OPEN:
             for old in sorted(self._open)[:-KEPT_OPEN]:
                 if old != second:
-                    self._packed[old] = self._pack(self._open.pop(old))
+                    with suppress(OverflowError):  # numbers beyond 64 bits stay as they are
+                        self._packed[old] = self._pack(self._open[old])
+                        del self._open[old]
 
 
 class Series(Shelf[Row]):
     """The rows of one flow by second, and their sum."""
 
     def __init__(self) -> None:
-        super().__init__(encode_row, decode_row)
+        super().__init__(pack_row, unpack_row)
         self.total = Row()
         self.revisions: dict[int, int] = {}
         """Goes up with every change of a second."""

@@ -149,16 +149,26 @@ class Row:
 
     def add(self, other: Row) -> None:
         """Add what `other` counted."""
-        for name in ("planned", "started", "dropped", "reduced", "attempts", "replies"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.planned += other.planned
+        self.started += other.started
+        self.dropped += other.dropped
+        self.reduced += other.reduced
+        self.attempts += other.attempts
+        self.replies += other.replies
         self.sent += other.sent
         self.received += other.received
-        for name in ("outcomes", "failures", "lanes"):
-            mine = getattr(self, name)
-            for key, count in getattr(other, name).items():
-                mine[key] = mine.get(key, 0) + count
-        for name in ("served", "explicit", "served_actual", "explicit_actual"):
-            getattr(self, name).add(getattr(other, name))
+        _add(self.outcomes, other.outcomes)
+        _add(self.failures, other.failures)
+        _add(self.lanes, other.lanes)
+        self.served.add(other.served)
+        self.explicit.add(other.explicit)
+        self.served_actual.add(other.served_actual)
+        self.explicit_actual.add(other.explicit_actual)
+
+
+def _add(mine: dict[str, int], other: Mapping[str, int]) -> None:
+    for name, times in other.items():
+        mine[name] = mine.get(name, 0) + times
 
 
 @attrs.define(kw_only=True)

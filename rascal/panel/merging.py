@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from rascal.load.reports import decode_row, encode_row
+from rascal.load.packing import pack_row, unpack_row
 from rascal.load.results import Results, Shelf
 from rascal.load.types import Report, Row
 from rascal.panel.columns import STEPS, Cells, cells, flow_cells, mean, step_for
@@ -45,7 +45,7 @@ class Merged:
 
     def __init__(self, results: Results) -> None:
         self.results = results
-        self._total: Shelf[Row] = Shelf(encode_row, decode_row)
+        self._total: Shelf[Row] = Shelf(pack_row, unpack_row)
         """Calls of all flows, by second; only what pages are shown of them."""
         self._levels: dict[int, list[int]] = {}
         """By second, calls in flight and users, over all agents."""

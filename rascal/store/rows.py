@@ -1,36 +1,19 @@
-"""How rows, meters and histograms are kept: counts as JSON, histograms packed.
+"""What stands in columns of the run store: JSON, and how an agent was in a second.
 
-A packed histogram is a head (count, total, low, high, number of buckets, and the two item
-types), then the gaps between the bucket numbers in order, then the counts, each in the narrowest
-type that holds all of them, little-endian. All of it runs in C (`array`, `map`, `accumulate`), so
-that 500 buckets cost some 30 us to pack. Histograms of one row stand behind each other,
-compressed together.
+Rows and histograms are packed by rascal.load.packing.
 """
 
 from __future__ import annotations
 
 import json
-import struct
-import sys
 import zlib
-from array import array
-from collections.abc import Iterable
-from itertools import accumulate
-from operator import sub
 from typing import Any
 
 import attrs
 
-from rascal.histogram import Histogram
-from rascal.load.types import Meters, Row
+from rascal.load.packing import pack, unpack
+from rascal.load.types import Meters
 
-_HEAD = struct.Struct("<qqqqIBB")
-_TYPES = (("B", 0, 0xFF), ("H", 0, 0xFFFF), ("i", -(2**31), 2**31 - 1), ("q", -(2**63), 2**63 - 1))
-
-COLUMNS = ("planned", "started", "dropped")
-"""Counts with a column of their own: what a query may want to add up."""
-HISTOGRAMS = ("served", "explicit", "served_actual", "explicit_actual")
-COUNTS = tuple(name for name in Row.__slots__ if name not in COLUMNS and name not in HISTOGRAMS)
 _METERS = tuple(field.name for field in attrs.fields(Meters) if field.name != "lateness")
 
 # ASCII only, so that texts of the outside which are no Unicode can be kept.
@@ -45,80 +28,6 @@ def dumps(value: Any) -> str:
 def loads(text: str) -> Any:
     """What such JSON says."""
     return json.loads(text)
-
-
-def _items(values: Iterable[int]) -> tuple[int, bytes]:
-    """The type's number, and the values in it."""
-    found = list(values)
-    low, high = min(found), max(found)
-    for number, (code, least, most) in enumerate(_TYPES):
-        if least <= low and high <= most:
-            packed = array(code, found)
-            if sys.byteorder == "big":
-                packed.byteswap()
-            return number, packed.tobytes()
-    raise OverflowError(f"{low}..{high} does not fit into 64 bits")
-
-
-def pack(histogram: Histogram) -> bytes:
-    """One histogram."""
-    known = histogram.buckets
-    if not known:
-        sums = (histogram.count, histogram.total, histogram.low, histogram.high)
-        return _HEAD.pack(*sums, 0, 0, 0)
-    order = sorted(known)
-    gap_type, gaps = _items([order[0], *map(sub, order[1:], order)])
-    count_type, counts = _items(map(known.__getitem__, order))
-    head = _HEAD.pack(
-        histogram.count,
-        histogram.total,
-        histogram.low,
-        histogram.high,
-        len(order),
-        gap_type,
-        count_type,
-    )
-    return head + gaps + counts
-
-
-def unpack(data: bytes, at: int = 0) -> tuple[Histogram, int]:
-    """The histogram that stands there, and where it ends."""
-    found = Histogram()
-    count, total, low, high, size, gap_type, count_type = _HEAD.unpack_from(data, at)
-    found.count, found.total, found.low, found.high = count, total, low, high
-    at += _HEAD.size
-    if size:
-        gaps, counts = array(_TYPES[gap_type][0]), array(_TYPES[count_type][0])
-        middle = at + size * gaps.itemsize
-        end = middle + size * counts.itemsize
-        gaps.frombytes(data[at:middle])
-        counts.frombytes(data[middle:end])
-        if sys.byteorder == "big":
-            gaps.byteswap()
-            counts.byteswap()
-        found.buckets = dict(zip(accumulate(gaps), counts, strict=True))
-        at = end
-    return found, at
-
-
-def pack_row(row: Row) -> tuple[int, int, int, str, bytes]:
-    """planned, started, dropped, the other counts, the histograms."""
-    counts = {name: value for name in COUNTS if (value := getattr(row, name))}
-    packed = b"".join([pack(getattr(row, name)) for name in HISTOGRAMS])
-    return row.planned, row.started, row.dropped, _dumps(counts), zlib.compress(packed, 1)
-
-
-def unpack_row(planned: int, started: int, dropped: int, counts: str, histograms: bytes) -> Row:
-    """The row of it."""
-    row = Row()
-    row.planned, row.started, row.dropped = planned, started, dropped
-    for name, value in json.loads(counts).items():
-        setattr(row, name, value)
-    data, at = zlib.decompress(histograms), 0
-    for name in HISTOGRAMS:
-        found, at = unpack(data, at)
-        setattr(row, name, found)
-    return row
 
 
 def pack_meters(meters: Meters) -> tuple[str, bytes]:

@@ -20,11 +20,12 @@ from typing import Any
 
 import attrs
 
+from rascal.load.packing import pack_row
 from rascal.load.types import Event, Report
 from rascal.store.database import HASTE, PATIENCE, Database
 from rascal.store.errors import Busy, Ended, StoreError
 from rascal.store.machine import host, process
-from rascal.store.rows import dumps, loads, pack_meters, pack_row
+from rascal.store.rows import dumps, loads, pack_meters
 
 KINDS = ("load", "experiment")
 PENDING = 120

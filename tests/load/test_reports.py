@@ -16,9 +16,7 @@ from rascal.load.reports import (
     VERSION,
     ReportError,
     decode,
-    decode_row,
     encode,
-    encode_row,
 )
 from rascal.load.types import OUTCOMES, Event, Meters, Report, Row, Sample
 
@@ -101,12 +99,6 @@ def test_the_same_comes_back(report: Report) -> None:
     }
     found.rows = report.rows = {}
     assert found == report
-
-
-@settings(max_examples=60)
-@given(rows())
-def test_a_row_comes_back_too(row: Row) -> None:
-    assert plain_row(decode_row(encode_row(row))) == plain_row(row)
 
 
 def busy(flows: int, *, scenario: bool, spread: float = 0.7, rate: int = 1000) -> Report:
@@ -192,8 +184,6 @@ def test_a_bomb_is_defused() -> None:
         decode(b"RL\x01" + bomb)
     with pytest.raises(ReportError, match="at most"):
         decode(b"RL\x01" + bytes(MAX_BYTES))
-    with pytest.raises(ReportError):
-        decode_row(bomb)
 
 
 def test_a_mean_number_is_not_believed() -> None:

@@ -16,11 +16,12 @@ from store.made_runs import FILES, PLAN, a_row, a_run, reports, same_row
 
 from rascal.histogram import Histogram
 from rascal.load import types
+from rascal.load.packing import pack, pack_row, unpack, unpack_row
 from rascal.load.results import Results
 from rascal.load.types import Event, Meters, Report, Row
 from rascal.store import Ended, Store, StoreError
 from rascal.store.database import default_path
-from rascal.store.rows import pack, pack_meters, pack_row, unpack, unpack_meters, unpack_row
+from rascal.store.rows import pack_meters, unpack_meters
 
 
 def test_it_is_a_run_store(store: Store) -> None:
@@ -292,7 +293,7 @@ def test_rows_come_back(seed: int) -> None:
     draw = random.Random(seed)
     row = a_row(draw, draw.randrange(30))
     row.reduced, row.dropped = draw.randrange(5), -draw.randrange(5)
-    assert same_row(unpack_row(*pack_row(row)), row)
+    assert same_row(unpack_row(pack_row(row)), row)
 
 
 def test_all_fields_of_a_row_are_kept() -> None:
@@ -305,7 +306,7 @@ def test_all_fields_of_a_row_are_kept() -> None:
             value["x"] = number
         else:
             value.record(number)
-    assert same_row(unpack_row(*pack_row(row)), row)
+    assert same_row(unpack_row(pack_row(row)), row)
 
 
 def test_all_meters_are_kept() -> None:
