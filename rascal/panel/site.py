@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.resources import files
 from typing import Any
@@ -34,6 +34,7 @@ from rascal.control._problems import CONTENT_TYPE, Problem, from_error
 from rascal.control._server import ControlSite
 from rascal.control._site import address_of, our_mistake
 from rascal.errors import RascalError
+from rascal.panel.compressed import compressed, shortened
 from rascal.panel.door import HEADERS, LOOKING, Caller, Door
 from rascal.panel.hub import Hub
 from rascal.panel.settings import Settings
@@ -104,6 +105,8 @@ class Raw:
     type: str
     headers: Mapping[str, str] = attrs.Factory(dict)
     status: int = 200
+    short: bytes | None = None
+    """The same as gzip, where that is known."""
 
 
 @attrs.frozen
@@ -255,7 +258,7 @@ class Panel:
             request.setHeader(b"content-type", found.type.encode())
             for name, value in found.headers.items():
                 request.setHeader(name.encode(), value.encode())
-            return found.data
+            return compressed(request, found.data, found.short)
         if isinstance(found, tuple):
             template, values = found
             return self._page(request, template, values, caller)
@@ -263,14 +266,14 @@ class Panel:
             request.setResponseCode(204)
             return b""
         request.setHeader(b"content-type", b"application/json")
-        return dumps(found)
+        return compressed(request, dumps(found))
 
     def _page(self, request: Any, template: str, values: Mapping[str, Any], caller: Any) -> bytes:
         request.setHeader(b"content-type", b"text/html; charset=utf-8")
         here = request.path.decode("utf-8", "replace").strip("/").partition("/")[0]
         known = {"here": here, "caller": caller, "stamp": self.stamp, "title": "Rascal"}
         text = self.templates.get_template(template).render({**known, **values})
-        return text.encode("utf-8", "replace")
+        return compressed(request, text.encode("utf-8", "replace"))
 
     def _problem(self, request: Any, problem: Problem, page: bool, caller: Caller | None) -> bytes:
         for name, value in problem.headers.items():
@@ -347,7 +350,7 @@ class Panel:
         age = "public, max-age=31536000, immutable" if name != path else "no-cache"
         suffix = "." + name.rpartition(".")[2]
         kind = TYPES.get(suffix, "application/octet-stream")
-        return Raw(_file(name), kind, {"cache-control": age})
+        return Raw(_file(name), kind, {"cache-control": age}, short=_short(name))
 
     def site(self) -> ControlSite:
         """The factory of its connections."""
@@ -397,3 +400,8 @@ def _collect(folder: Any, prefix: str) -> None:
 
 def _file(name: str) -> bytes:
     return _CACHE[name]
+
+
+@cache
+def _short(name: str) -> bytes:
+    return shortened(_file(name), 9)
