@@ -27,6 +27,9 @@ def reasons(
     if not used:
         found.insert(0, "no flow uses the faulted dependency")
     found += _baseline(flows, used or flows, windows[0][1], thresholds)
+    for label, window in windows[1:]:
+        if used and not sum(flow.total("calls", *window) for flow in used):
+            found.append(f"not one call of the flows that use it counts ({label})")
     found += [
         f"the invariant '{one.name}' did not hold before the fault"
         for one in record.invariants

@@ -65,6 +65,21 @@ def test_seconds_in_which_the_agent_was_late_do_not_count() -> None:
     assert found.name == "corrupt"
 
 
+def test_a_phase_without_a_call_that_counts_proves_nothing() -> None:
+    make, _ = SYSTEMS["150 ms more"]
+    record = make(World(RATE, 5))
+    begins, ends = record.faults[0].on, record.faults[0].off
+    empty = tuple(
+        attrs.evolve(
+            flow, rows={at: row for at, row in flow.rows.items() if not begins <= at < ends}
+        )
+        for flow in record.flows
+    )
+    found = judge(attrs.evolve(record, flows=empty))
+    assert found.name == "invalid"
+    assert "not one call of the flows that use it counts (fault)" in found.reasons
+
+
 def stall(row: Row) -> Row:
     """A second whose served calls all took two seconds."""
     late = Histogram()
