@@ -91,6 +91,22 @@ apt_install() {
 
 has() { PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" >/dev/null; }
 
+# The browser that looks at the panel, what drives it, and what the panel's tests need beside it.
+install_browser() {
+    make_environment browser
+    local wanted=()
+    if [ "${RASCAL_SERVERS:-yes}" != no ]; then
+        has chromium || has chromium-browser || has google-chrome || wanted+=(chromium fonts-inter)
+        has redis-server || wanted+=(redis-server)
+        if [ ${#wanted[@]} -gt 0 ]; then
+            say "Installing ${wanted[*]}"
+            apt_install "${wanted[@]}" || echo "could not install ${wanted[*]}"
+        fi
+    fi
+    has chromium || has chromium-browser || has google-chrome ||
+        echo "no Chromium is here: its tests are skipped"
+}
+
 # The servers that the integration tests start; those that cannot be had are skipped there.
 install_servers() {
     export PATH="$PATH:/usr/sbin:/usr/local/sbin"

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-MARKED = ("integration", "simulation", "systems")
+MARKED = ("integration", "simulation", "systems", "browser")
 """Folders whose tests carry their name as a mark."""
 
 # No deadline: a busy machine is no finding. In CI the examples are the same each time.
