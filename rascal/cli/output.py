@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -44,6 +45,13 @@ def colour() -> bool | None:
 def say(text: str = "", *, err: bool = False) -> None:
     """One line or several."""
     click.echo(text, err=err, color=colour())
+
+
+def again(command: str) -> str:
+    """A command that is told to people, for the same run store as that of this one."""
+    context = click.get_current_context(silent=True)
+    store = context.params.get("store") if context else None
+    return f"{command} --store {shlex.quote(str(store))}" if store else command
 
 
 def heading(text: str) -> None:

@@ -110,11 +110,17 @@ def test_flags_of_option_names() -> None:
 
 
 def test_number_of_agents() -> None:
-    assert count_of({"agents": None}) is None
-    assert count_of({"agents": "4"}) == 4
+    assert count_of({"agents": None, "redis": None}) is None
+    assert count_of({"agents": "4", "redis": None}) == 4
     for wrong in ("0", "-1", "many", "1.5", "99999"):
         with pytest.raises(ConfigError, match="--agents"):
-            count_of({"agents": wrong})
+            count_of({"agents": wrong, "redis": None})
+
+
+def test_more_agents_than_this_machine_bears_are_for_a_redis() -> None:
+    assert count_of({"agents": "5000", "redis": "redis://127.0.0.1"}) == 5000
+    with pytest.raises(ConfigError, match=r"--agents: 5000 processes on .* at most .* --redis"):
+        count_of({"agents": "5000", "redis": None})
 
 
 def test_profiles_of_a_change() -> None:

@@ -112,6 +112,17 @@ def test_a_run_that_goes_on_and_one_that_is_lost(path: Path, runs: Runs) -> None
     assert "is gone and left no word" in shown and "nothing was reported" in shown
 
 
+def test_a_store_is_named_and_named_again(
+    kept: Store, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RASCAL_STORE", str(tmp_path / "another.db"))
+    given = ("--store", kept.path)
+    assert cells(runs(*given).output, "1")
+    assert f"rascal runs samples 1 --store {kept.path}" in runs("show", "1", *given).output
+    assert runs("label", "1", "here", *given).exit_code == 0
+    assert runs().exit_code != 0  # the other one is not there, and was not made
+
+
 # ---- show
 
 

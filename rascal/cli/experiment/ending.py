@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rascal.cli.experiment.view import word_text
-from rascal.cli.output import grid_lines, number, tick, width
+from rascal.cli.output import again, grid_lines, number, tick, width
 from rascal.experiment.outcome import Outcome
 from rascal.report.words import clock_text, share_text, time_text, value_text
 
@@ -252,10 +252,11 @@ def last_lines(outcome: Outcome, *, why: bool) -> list[str]:
         return [f"not kept: {outcome.name}, {lasted}, seed {outcome.seed}"]
     found = [f"run {outcome.run}: {outcome.name}, {lasted}, seed {outcome.seed}"]
     if outcome.verdict is None:
-        return [*found, f"what was measured: rascal runs show {outcome.run}"]
+        return [*found, f"what was measured: {again(f'rascal runs show {outcome.run}')}"]
     if not why:
-        found.append(f"in every detail: rascal experiment show {outcome.run} --why")
-    found.append(f"with other limits: rascal experiment judge {outcome.run} --set keep=90%")
+        found.append(f"in every detail: {again(f'rascal experiment show {outcome.run} --why')}")
+    judge = again(f"rascal experiment judge {outcome.run} --set keep=90%")
+    found.append(f"with other limits: {judge}")
     return found
 
 

@@ -15,7 +15,7 @@ import click
 
 from rascal.cli.load.flags import json_apart
 from rascal.cli.load.run import Order
-from rascal.cli.output import as_json, leave, say
+from rascal.cli.output import again, as_json, leave, say
 from rascal.errors import ConfigError
 
 PATIENCE = 900.0
@@ -61,7 +61,7 @@ def detach(order: Order, given: Mapping[str, Any]) -> None:
         as_json({"run": run, "pid": process.pid, "log": str(final)})
         return
     say(f"run {run}  goes on in the background (process {process.pid}), log {final}")
-    say(f"rascal load attach {run}   rascal load stop {run}")
+    say(f"{again(f'rascal load attach {run}')}   {again(f'rascal load stop {run}')}")
 
 
 def _log_file(store: str | None) -> Path:

@@ -14,7 +14,7 @@ import attrs
 import click
 
 from rascal.cli.load.following import ends_of
-from rascal.cli.output import grid_lines, number, tick
+from rascal.cli.output import again, grid_lines, number, tick
 from rascal.load.types import SERVED, Row
 from rascal.report.words import clock_text, rate_text, share_text, time_text, value_text
 
@@ -260,5 +260,5 @@ def _last_lines(ended: Ended, seconds: float) -> list[str]:
         str(one["profile"]) for one in ended.summary.get("load", ()) if one.get("profile")
     )
     found = [f"run {ended.run}: {': '.join(words)}" + (f"  ({shares})" if shares else "")]
-    found.append(f"look at it again: rascal runs show {ended.run}")
+    found.append(f"look at it again: {again(f'rascal runs show {ended.run}')}")
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from rascal.errors import ConfigError
+from rascal.report.words import many
 
 if TYPE_CHECKING:
     from rascal.load._redis import Place
@@ -32,6 +33,14 @@ def count_of(given: Mapping[str, Any]) -> int | None:
         return None
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 10_000:
         raise ConfigError(f"--agents: '{text}' is no number of processes, from 1", value=text)
+    cores = os.cpu_count() or 1
+    if not given["redis"] and int(text) > max(16, 4 * cores):
+        raise ConfigError(
+            f"--agents: {text} processes on {many(cores, 'core')} only take time from each other; "
+            f"at most {max(16, 4 * cores)} are started here. For more, run them on other machines: "
+            "--redis (docs/agents.md)",
+            value=text,
+        )
     return int(text)
 
 

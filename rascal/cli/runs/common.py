@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -28,7 +29,7 @@ OUTCOMES = (
 
 def reading(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the store, to be read, and --json."""
-    return _with_store(function, lambda: Store(readonly=True))
+    return _with_store(function, lambda path: Store(path, readonly=True))
 
 
 def tending(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,22 +42,25 @@ def summing(function: Callable[..., Any]) -> Callable[..., Any]:
     return _with_store(function, summing_store)
 
 
-def summing_store() -> Store:
+def summing_store(path: str | None) -> Store:
     """The store, such that the sums of long runs are made once only."""
-    place = default_path()
+    place = Path(path) if path else default_path()
     with suppress(StoreError):
         if place.is_file() and os.access(place, os.W_OK) and os.access(place.parent, os.W_OK):
-            return Store()
-    return Store(readonly=True)
+            return Store(path)
+    return Store(path, readonly=True)
 
 
-def _with_store(function: Callable[..., Any], opened: Callable[[], Store]) -> Callable[..., Any]:
+def _with_store(
+    function: Callable[..., Any], opened: Callable[[str | None], Store]
+) -> Callable[..., Any]:
     @click.option("--json", "json_", is_flag=True, help="For programs.")
+    @click.option("--store", metavar="FILE", help="Where runs are kept; RASCAL_STORE without it.")
     @wraps(function)
-    def run(**given: Any) -> None:
+    def run(*, store: str | None, **given: Any) -> None:
         try:
-            with cannot(), opened() as store:
-                function(store, **given)
+            with cannot(), opened(store) as found:
+                function(found, **given)
         except KeyboardInterrupt:
             leave(INTERRUPTED)
 

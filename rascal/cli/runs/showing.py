@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rascal.cli.output import as_json, grid, heading, number, say, span, tick
+from rascal.cli.output import again, as_json, grid, heading, number, say, span, tick
 from rascal.cli.runs.common import ended, lasted, percent, rate, run_names, summing, when
 from rascal.cli.runs.timeline import show_events
 from rascal.load.types import OUTCOMES, SERVED, Meters, Row
@@ -342,7 +342,9 @@ def _events(store: Store, run: Run) -> None:
     heading("events")
     show_events(found[:EVENTS])
     if len(found) > EVENTS:
-        say(f"… and {number(len(found) - EVENTS)} more: rascal runs events {run.id}")
+        more = again(f"rascal runs events {run.id}")
+        say(f"… and {number(len(found) - EVENTS)} more: {more}")
     kept = len(store.samples(run.id))
     if kept:
-        say(f"{number(kept)} failing exchanges were kept: rascal runs samples {run.id}")
+        them = again(f"rascal runs samples {run.id}")
+        say(f"{number(kept)} failing exchanges were kept: {them}")
