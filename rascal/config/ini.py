@@ -136,7 +136,7 @@ class _Lines:
         self._entry, self._lost, self._indent = None, False, indent
         found = _SECTION.fullmatch(body)
         if found:
-            self._section(number, found[1].strip())
+            self._section(number, found[1])
         elif body[0] == "[":
             self._wrong(
                 number, indent, "a section's name ends with ']' and stands alone: [proxy:db]"
@@ -145,7 +145,12 @@ class _Lines:
             self._option(number, indent, line, body)
 
     def _section(self, number: int, name: str) -> None:
-        if name in self._seen:
+        if name != name.strip() or not name:
+            # configparser keeps the blanks, so other readers of the file would see another name.
+            right = f"[{name.strip() or 'proxy:db'}]"
+            self._wrong(number, 0, f"a section has a name without blanks at its ends: {right}")
+            name = name.strip()
+        elif name in self._seen:
             self._wrong(
                 number, 0, f"the section [{name}] stands already in line {self._seen[name]}"
             )

@@ -190,6 +190,8 @@ WRONG = [
     (PROXY + "what is this", "proxies.ini:5:1: expected 'option = value', found 'what is this'"),
     (PROXY + "a: b", "proxies.ini:5:1: expected 'option = value', found 'a: b' ('=' and not ':'"),
     ("seed = 1\n", "proxies.ini:1:1: 'seed' stands before the first section, such as [rascal]"),
+    ("[ ]\n", "proxies.ini:1:1: a section has a name without blanks at its ends: [proxy:db]"),
+    ("[ a]\n", "proxies.ini:1:1: a section has a name without blanks at its ends: [a]"),
     ("[rascal\n", "proxies.ini:1:1: a section's name ends with ']' and stands alone: [proxy:db]"),
     (
         "[rascal]\nsed = 1",
