@@ -107,8 +107,10 @@ class Place:
             "experiments": str(self.folder),
             **self.options,
         }
-        words = [f"--{name}={value}" for name, value in options.items()]
-        command = [*twistd(), "-n", "--pidfile=", "rascal-panel", *words]
+        lines = [f"{name} = {value}\n" for name, value in options.items()]
+        file = self.folder / "panel.ini"
+        file.write_text("".join(["[panel]\n", *lines]))
+        command = [*twistd(), "-n", "--pidfile=", "rascal-panel", "--config", str(file)]
         return self.children.start("panel", command, ready=listening(("127.0.0.1", self.port)))
 
     def kill_panel(self) -> None:
@@ -231,7 +233,7 @@ class Place:
 
     def faults(self, proxy: str) -> dict[str, Any]:
         """By name, as the proxy has them."""
-        return dict(self.node.call("GET", f"proxies/{proxy}/faults")["faults"])
+        return dict(self.node.call("GET", f"proxies/{proxy}/faults"))
 
     def customer(self, path: str = "/order") -> int:
         """A customer who is no part of any run: the status that the shop's proxy gives; 0: none."""

@@ -19,7 +19,12 @@ SHOTS = Path(os.environ.get("RASCAL_SHOTS") or ROOT / "build" / "shots")
 """Where the journeys leave their screenshots."""
 collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
 """Without the group `browser` there is nothing to drive a browser with."""
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+STRANGE = "rascal.example"
+"""A name that leads to this machine, as an attacker's would."""
+ARGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+    f"--host-resolver-rules=MAP {STRANGE} 127.0.0.1",
+]  # fmt: skip
 WIDE, NARROW = (1280, 900), (390, 844)
 SCHEMES = ("light", "dark")
 PATIENCE = 15_000

@@ -70,7 +70,8 @@ class Counter(BaseHTTPRequestHandler):
         else:
             self.answer(404, b"no such page")
 
-    do_POST = do_GET
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def order(self) -> None:
         try:

@@ -1,0 +1,120 @@
+"""Every page for everybody: axe finds nothing serious, light or dark, wide or narrow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser_place import Place
+from conftest import NARROW, WIDE, opened, settled
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SERIOUS = ("serious", "critical")
+
+PAGES = {
+    "overview": "/",
+    "proxies": "/proxies",
+    "proxy": "/proxies/cache",
+    "connect": "/connect",
+    "scenarios": "/scenarios",
+    "scenario": "/scenarios/customers.py",
+    "experiments": "/experiments",
+    "experiment": "/experiments/cache-hangs",
+    "editor": "/experiments/cache-hangs/edit",
+    "runs": "/runs",
+    "run": "/runs/{run}",
+    "live": "/runs/{run}/live",
+    "compare": "/compare?runs={run},{other}",
+    "agents": "/agents",
+    "settings": "/settings",
+    "targets": "/settings/targets",
+    "tokens": "/settings/tokens",
+    "people": "/settings/people",
+    "observers": "/settings/observers",
+    "about": "/settings/about",
+    "jobs": "/jobs",
+    "nowhere": "/runs/99999",
+}
+"""Every address of the panel that shows something."""
+
+
+@pytest.fixture(scope="module")
+def two_runs(place: Place) -> dict[str, str]:
+    """Something to look at: an experiment to its verdict and a load run, and a fault that is on."""
+    run = place.experiment()
+    place.until_ended(run)
+    other = place.load(**{"for": "3s"})
+    place.until_ended(other)
+    place.node.add("cache", "delay 5ms")
+    for _ in range(3):
+        place.customer()
+    return {"run": run, "other": other}
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The script."""
+    path = os.environ.get("RASCAL_AXE")
+    if not path:
+        spec = find_spec("axe_playwright_python")
+        if spec is None or spec.origin is None:
+            pytest.skip("axe-core is not here")
+        path = str(Path(spec.origin).with_name("axe.min.js"))
+    return Path(path).read_text("utf-8")
+
+
+@pytest.fixture
+def audited(browser: Any, place: Place, watch: Any, axe: str) -> Iterator[Any]:
+    """A page into which axe may be put: the policy would forbid it."""
+    for made in opened(browser, place, watch, bypass_csp=True):
+        made.add_init_script(axe)
+        yield made
+
+
+def serious(page: Any) -> list[str]:
+    """What axe finds, a line each."""
+    settled(page)
+    found = page.evaluate(
+        "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES
+    )
+    return [
+        f"{one['impact']} {one['id']}: {one['help']}: {node['target']} {node['html'][:120]}"
+        for one in found["violations"]
+        if one["impact"] in SERIOUS
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_shuts_anybody_out(
+    audited: Any, watch: Any, two_runs: dict[str, str], name: str
+) -> None:
+    if name == "nowhere":
+        watch.allow("status of 404")
+    reply = audited.goto(PAGES[name].format(**two_runs))
+    assert reply.status == (404 if name == "nowhere" else 200)
+    audited.wait_for_load_state("load")
+    problems = []
+    for scheme, (width, height) in (("light", WIDE), ("dark", WIDE), ("light", NARROW)):
+        audited.emulate_media(color_scheme=scheme)
+        audited.set_viewport_size({"width": width, "height": height})
+        problems += [f"{scheme} {width}: {one}" for one in serious(audited)]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_one_heading_a_title_and_marks_its_section(
+    page: Any, watch: Any, two_runs: dict[str, str], name: str
+) -> None:
+    if name == "nowhere":
+        watch.allow("status of 404")
+    page.goto(PAGES[name].format(**two_runs))
+    assert page.locator("h1").count() == 1
+    assert page.title().endswith("· Rascal")
+    assert page.locator("nav [aria-current=page]").count() == (
+        name not in ("jobs", "connect", "compare")
+    )
