@@ -29,6 +29,13 @@ PANEL = OptionTable(
     Option("experiments", "text", "Folder of experiment files", "."),
     Option("hosts", "text", "Further names that the panel is called by"),
     Option("tokens", "text", "Who may log in: ROLE TOKEN [NAME] lines, tokens as sha256:…"),
+    Option(
+        "login",
+        ("token", "none"),
+        "none: whoever reaches the panel is admin, also off loopback; for a container whose port "
+        "is published on 127.0.0.1 alone",
+        "token",
+    ),
     Option("targets", "text", "Hosts and networks off loopback that load may be sent to"),
     Option("running", "positive", "Runs at the same time; others wait in the queue", 1, maximum=64),
     Option("repositories", "flag", "Take jobs from git repositories (runs their code)", False),
@@ -106,7 +113,10 @@ def _checked(options: Any, environ: Mapping[str, str]) -> Settings:
     if isinstance(listen, str):
         listen = parse("address", listen)
     tokens = tuple(_tokens(options.tokens or "", findings))
-    if not tokens and not is_loopback(listen):
+    if options.login == "none" and tokens:
+        text = "'login = none' lets everybody in, and there are tokens: leave one of them out"
+        findings.append(ConfigError(text, section=SECTION, option="login", value="none"))
+    if not tokens and options.login != "none" and not is_loopback(listen):
         text = f"the panel on {listen} needs tokens: set 'tokens', or listen on 127.0.0.1"
         findings.append(ConfigError(text, section=SECTION, option="listen", value=str(listen)))
     nodes = dict(_nodes(options.nodes, findings))

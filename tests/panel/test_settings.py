@@ -39,6 +39,11 @@ def test_a_file_and_the_command_line_before_it(tmp_path: Path) -> None:
     assert settings_of(file, {"listen": "127.0.0.1:1"}, {}).listen.port == 1
 
 
+def test_a_container_can_be_open(tmp_path: Path) -> None:
+    found = read(tmp_path, "[panel]\nlisten = 0.0.0.0:8480\nlogin = none\n")
+    assert Door(found, lambda: 0.0).open
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -52,6 +57,7 @@ def test_a_file_and_the_command_line_before_it(tmp_path: Path) -> None:
         ("session = 1s", "session is at least 1m"),
         ("tokens = admin secret", "a token is written as ROLE sha256:"),
         ("store =", "'store' is empty"),
+        (f"login = none\ntokens = admin {hash_token('a')}", "lets everybody in, and there are"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, line: str, message: str) -> None:
