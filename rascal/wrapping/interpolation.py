@@ -95,9 +95,7 @@ class Variables:
             return self._value(name, at)
         operator = next((one for one in OPERATORS if rest.startswith(one)), "")
         if not operator:
-            raise Unreadable(
-                f"'${{{inner}}}': after the name stands one of {' '.join(OPERATORS)}"
-            )
+            raise Unreadable(f"'${{{inner}}}': after the name stands one of {' '.join(OPERATORS)}")
         word = rest[len(operator) :]
         value = self.values.get(name)
         there = bool(value) if operator.startswith(":") else value is not None

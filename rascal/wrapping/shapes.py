@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -23,7 +22,7 @@ DEFAULT = "default"
 RANGE = 20
 """Ports of a range that are taken one by one; a longer one is left where it is."""
 _PORT = re.compile(
-    r"(?:(?P<host>\[[0-9A-Fa-f:]+\]|[0-9.]+|[0-9A-Fa-f:]*::[0-9A-Fa-f:]*):)?"
+    r"(?:(?P<host>\[[0-9A-Fa-f:]+\]|[0-9]+(?:\.[0-9]+){3}|[0-9A-Fa-f:]*::[0-9A-Fa-f:]*):)?"
     r"(?:(?P<published>[0-9]*(?:-[0-9]+)?):)?(?P<target>[0-9]+(?:-[0-9]+)?)(?:/(?P<kind>\w+))?"
 )
 
@@ -84,7 +83,7 @@ class Service:
     healthy: bool = False
     """Whether it has a healthcheck in the file."""
     command: str = ""
-    """Its entrypoint, command and healthcheck, as words."""
+    """Its entrypoint and command, as words."""
     shared: tuple[str, ...] = ()
     """Services whose network it uses."""
 
@@ -113,9 +112,7 @@ def shape(source: Source) -> Project:
         f"{_where(at)}the variable {name} has no value here"
         for name, at in source.variables.unset.items()
     ]
-    return Project(
-        source=source, services=services, networks=shaper.networks, notes=tuple(notes)
-    )
+    return Project(source=source, services=services, networks=shaper.networks, notes=tuple(notes))
 
 
 def _where(at: Any) -> str:
@@ -279,9 +276,6 @@ class _Shaper:
         for name in ("entrypoint", "command"):
             value = raw.get(name)
             yield from (self.text(one) for one in listed(value) if not isinstance(one, dict))
-        check = raw.get("healthcheck")
-        if isinstance(check, dict):
-            yield from (self.text(one) for one in listed(check.get("test")))
 
     def shared(self, raw: Block) -> Iterator[str]:
         kind, _, name = self.text(raw.get("network_mode")).partition(":")
@@ -303,9 +297,7 @@ class _Shaper:
                         continue
                     hint = did_you_mean(name, services)
                     at = _place_of(one, name)
-                    self.wrong(
-                        f"'{one.name}' {what} '{name}', which is no service here.{hint}", at
-                    )
+                    self.wrong(f"'{one.name}' {what} '{name}', which is no service here.{hint}", at)
 
 
 def _optional(value: Any, name: str) -> bool:

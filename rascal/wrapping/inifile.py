@@ -1,0 +1,98 @@
+"""proxies.ini of a node or of a list of servers, with faults to begin with as comments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rascal.wrapping.planning import Node, Wrap
+from rascal.wrapping.recognising import TITLES
+
+TRIES: Mapping[str, tuple[str, ...]] = {
+    "mysql": (
+        "delay(lognormal(300ms, 2s)) match statement=SELECT",
+        "30% error(deadlock) match statement=UPDATE,INSERT",
+        "lose_reply(then=reset) match statement=COMMIT count 1",
+        "recipe overloaded-database",
+    ),
+    "redis": (
+        "delay 500ms",
+        "error(loading) for 20s",
+        "lose_reply(then=close) match command=LPUSH,RPUSH,XADD count 1",
+        "recipe queue-vanishes",
+    ),
+    "memcached": ("delay 200ms", "recipe cold-cache", "recipe cache-down"),
+    "http": (
+        "30% error(503, retry_after=2s)",
+        "lose_reply(then=reset) match method=POST count 1",
+        "recipe slow-peer",
+        "recipe rate-limited-peer",
+    ),
+    "smtp": ("delay 5s", "error(greylisted) match command=RCPT"),
+    "dns": ("delay 3s", "error(servfail)", "lose_reply"),
+    "udp": ("lose_request", "delay 200ms"),
+    "tcp": ("delay 500ms", "30% reset", "refuse", "recipe network-partition"),
+}
+"""By protocol, what is worth trying; a test reads every one of them."""
+MAIN: Mapping[str, str] = {"udp": "lose_request", "dns": "lose_reply"}
+"""What the starter experiments do; else the dependency hangs."""
+
+
+def node_ini(node: Node, wrap: Wrap, token: str, *, listen: str = "0.0.0.0") -> str:
+    """The file of a node.
+
+    Args:
+        node: what it stands before.
+        wrap: the whole plan.
+        token: the hash of the token for the control API.
+        listen: the address on which proxies listen, in the container.
+    """
+    lines = [
+        f"# Proxies before the services of {', '.join(wrap.project.source.files)}.",
+        "# Written by `rascal wrap`; from now on it is yours. After a change: rascal reload",
+        "#",
+        "# Everything passes until there is a fault. To try one, put it below its proxy:",
+        "#     faults = 20% delay 2s",
+        "# or arm it now, for half a minute:",
+        f"#     RASCAL_TOKEN_FILE={{folder}}/token rascal --url http://127.0.0.1:{node.control} "
+        f"add {next(node.proxies).name} delay 2s for 30s",
+        "",
+        "[rascal]",
+        "# Published for this machine alone, and whoever calls needs the token beside this file.",
+        "control = 0.0.0.0:8474",
+        f"hosts = {node.name}",
+        "tokens =",
+        f"    admin {token} wrap",
+    ]
+    for backend in node.backends:
+        for proxy in backend.proxies:
+            one = proxy.endpoint
+            spoken = TITLES.get(one.spoken, "") if one.spoken != one.protocol else ""
+            title = f"# {backend.name}: {backend.seen.title}, {one.why}"
+            if spoken:
+                title += f"; {spoken} is carried as {one.protocol}"
+            lines += section(
+                proxy.name, one.protocol, f"{listen}:{one.port}", proxy.upstream, [title]
+            )
+    return "\n".join(lines) + "\n"
+
+
+def section(
+    name: str,
+    protocol: str,
+    listen: str,
+    upstream: str,
+    remarks: Iterable[str] = (),
+    options: Iterable[str] = (),
+) -> list[str]:
+    """The section of a proxy."""
+    return [
+        "",
+        f"[proxy:{name}]",
+        *remarks,
+        f"protocol = {protocol}",
+        f"listen = {listen}",
+        f"upstream = {upstream}",
+        *options,
+        "# faults =",
+        *(f"#     {one}" for one in TRIES.get(protocol, ())),
+    ]
