@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from rascal.wrapping.merging import depends, listed, named
-from rascal.wrapping.planning import OWN, PANEL, Backend, Node, Wrap
+from rascal.wrapping.planning import PANEL, Backend, Node, Wrap
 from rascal.wrapping.shapes import DEFAULT, Port, Service
 from rascal.wrapping.yamlfile import Block, Items, Text, dump, is_null
 
@@ -104,7 +104,7 @@ class _Composer:
             "env_file": [f"./{self.wish.folder}/panel.env"],
             "volumes": [f"./{self.wish.folder}:{PLACE}:ro"],
             "ports": [f"{LOCAL}:{PANEL}:{PANEL}"],
-            "networks": {OWN: None},
+            "networks": {self.wrap.own: None},
             "depends_on": {node.name: {"condition": "service_healthy"} for node in self.wrap.nodes},
         }
 
@@ -112,7 +112,7 @@ class _Composer:
         """Theirs as they were, and ours."""
         given = self.wrap.project.networks
         found: dict[str, Any] = {str(name): value for name, value in given.items()}
-        found[OWN] = None
+        found[self.wrap.own] = None
         for backend in self.backends.values():
             if backend.network in found:
                 continue
@@ -171,13 +171,11 @@ class _Composer:
     def join(self, found: Block, service: Service) -> None:
         """Put a service on further networks."""
         given = found.get("networks")
-        networks = (
-            {DEFAULT: None}
-            if is_null(given) or not given
-            else {
-                str(name): None if is_null(how) else how for name, how in named(given, "").items()
+        networks: dict[str, Any] = {DEFAULT: None}
+        if not is_null(given) and given:
+            networks = {
+                str(n): None if is_null(how) else how for n, how in named(given, "").items()
             }
-        )
         for name in self.wrap.joins[service.name]:
             networks[name] = None
         found["networks"] = networks

@@ -1,7 +1,7 @@
 """Files of `NAME=value` lines: .env of a project, env_file of a service.
 
-Quotes: "…" may hold \\n, \\t, \\" and variables, '…' is taken as it stands; both may run over lines.
-Outside quotes ` #` begins a comment. `export NAME=…` and `NAME: value` are taken too.
+Quotes: "…" may hold \\n, \\t, \\" and variables, '…' is taken as it stands; both may run over
+lines. Outside quotes ` #` begins a comment. `export NAME=…` and `NAME: value` are taken too.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from rascal.wrapping.references import Reference, references
 from rascal.wrapping.shapes import Port, Project, Service
 
 PROXY = "rascal-proxy"
-OWN = "rascal"
+OWN = "rascal-control"
 """The network on which a node's control port is published."""
 SHARED = "rascal-backends"
 CONTROL = 8474
@@ -104,6 +104,8 @@ class Wrap:
     """Where the application is, for load; "" if nothing says it."""
     entry: str
     """The service that is the target."""
+    own: str
+    """The network that nodes and panel have for themselves."""
     notes: tuple[str, ...]
 
     @property
@@ -159,6 +161,8 @@ class _Planner:
         """By client, what it calls."""
         for one in naming:
             self.names.setdefault(one.client, []).append(one.server)
+        self.networks = set(project.networks)
+        self.own, self.shared = self.fresh(OWN), self.fresh(SHARED)
         self.taken = set(project.services) | {
             alias
             for one in project.services.values()
@@ -183,6 +187,7 @@ class _Planner:
             clients=waits,
             target=target,
             entry=entry,
+            own=self.own,
             notes=tuple(self.notes),
         )
 
@@ -208,11 +213,17 @@ class _Planner:
             seen=seen,
             proxies=proxies,
             upstream=upstream,
-            network=f"rascal-{_plain(service.name)}" if calls else SHARED,
+            network=self.fresh(f"rascal-to-{_plain(service.name)}") if calls else self.shared,
             calls=calls,
             moved=moved,
             kept=tuple(port for port in service.ports if port not in moved),
         )
+
+    def fresh(self, name: str) -> str:
+        """A name that no network of theirs has."""
+        while name in self.networks:
+            name += "-2"
+        return name
 
     def free(self, name: str) -> str:
         """A name that nobody has yet."""
@@ -251,7 +262,7 @@ class _Planner:
         """Put the nodes on the networks; gives the further networks of those not wrapped."""
         joins: dict[str, list[str]] = {}
         for node in nodes:
-            node.places[OWN] = Place()
+            node.places[self.own] = Place()
             for backend in node.backends:
                 for network, joined in backend.seen.service.networks.items():
                     place = node.places.setdefault(network, Place())

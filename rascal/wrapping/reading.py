@@ -196,7 +196,7 @@ class _Reader:
         if is_null(where):
             folder, from_services, base_of = file, services, base
         else:
-            named = self.variables.text(where)
+            named = self.variables.text(str(where))
             path = file / named if (file / named).is_file() else self.folder / named
             folder = base_of = path.parent
             if not path.is_file():

@@ -145,6 +145,8 @@ class Recogniser:
                     continue
                 if any(o.client == one.client and o.where != "depends_on" for o in several):
                     continue
+                if _of_one_piece(client, service):
+                    continue  # it waits for migrations, say
                 found[f"{one.client} depends on it"] = None
             elif one.where == "links":
                 found[f"{one.client} links to it"] = None
@@ -180,8 +182,11 @@ class Recogniser:
         self, service: Service, known: Known | None, why: str, told: list[Told]
     ) -> Iterator[Endpoint]:
         found: dict[tuple[int, bool], Endpoint] = {}
+        secure = {one.port for one in self.naming.get(service.name, []) if one.secure}
 
         def add(port: int, spoken: str, reason: str, datagrams: bool = False) -> None:
+            if port in secure and reason != "--as":
+                spoken, reason = "tcp", f"{reason}; TLS"
             protocol = spoken_here(spoken, self.protocols)
             datagrams = datagrams or protocol in ("udp", "dns")
             if datagrams and protocol not in ("udp", "dns"):
@@ -205,11 +210,12 @@ class Recogniser:
             for number in port.numbers
         ]
         first = next((number for number, kind in declared if kind == "tcp"), 0)
-        for one in told:
-            add(one.port or (known.ports[0][0] if known else 0) or first, one.protocol, "--as")
+        for wish in told:
+            usual = known.ports[0][0] if known else 0
+            add(wish.port or usual or first, wish.protocol, "--as")
         if known:
             usual, spoken = known.ports[0]
-            if not any(one.protocol for one in told if not one.port):
+            if not any(not wish.port for wish in told):
                 add(_moved(service) or usual, spoken, why)
         by_number = dict(known.ports) if known else {}
         for one in self.naming.get(service.name, []):
@@ -241,3 +247,11 @@ def _moved(service: Service) -> int:
         if value.isdigit():
             return int(value)
     return 0
+
+
+def _of_one_piece(one: Service, other: Service) -> bool:
+    """Whether two services are the same program, in two roles."""
+    built = one.raw.get("build"), other.raw.get("build")
+    if None not in built:
+        return bool(built[0] == built[1])
+    return bool(one.image) and one.image == other.image and by_image(one.image) is None

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from rascal.wrapping.known import SCHEMES
+from rascal.wrapping.known import SCHEMES, SECURE
 from rascal.wrapping.shapes import Project, Service
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/\s\"'?#]+)")
@@ -36,6 +36,8 @@ class Reference:
     port: int = 0
     spoken: str = ""
     """What the URL says is spoken there."""
+    secure: bool = False
+    """Whether TLS is spoken from the first byte on."""
 
 
 def references(project: Project) -> list[Reference]:
@@ -80,18 +82,15 @@ def _of(client: Service, names: Mapping[str, str]) -> Iterator[Reference]:
             spoken, usual = SCHEMES.get(scheme, ("", 0))
             yield Reference(
                 client=client.name, server=server, where=variable, spoken=spoken,
-                port=port or usual,
+                port=port or usual, secure=scheme in SECURE,
             )  # fmt: skip
-    text = client.command
-    for host, port, scheme in [
-        *_named(text, False),
-        *((m[1], 0, "") for m in _FLAG.finditer(text)),
-    ]:
+    flags = [(found[1], 0, "") for found in _FLAG.finditer(client.command)]
+    for host, port, scheme in [*_named(client.command, False), *flags]:
         if server := names.get(host.lower()):
             spoken, usual = SCHEMES.get(scheme, ("", 0))
             yield Reference(
                 client=client.name, server=server, where="its command", spoken=spoken,
-                port=port or usual,
+                port=port or usual, secure=scheme in SECURE,
             )  # fmt: skip
     for name in client.depends:
         yield Reference(client=client.name, server=name, where="depends_on")

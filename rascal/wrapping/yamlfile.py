@@ -61,7 +61,9 @@ class Block(dict[str, Any]):
     @classmethod
     def of(cls, values: Any = (), like: Any = None) -> Block:
         """A mapping at the place of another value."""
-        return _placed(cls(values), like)
+        made = cls(values)
+        _place(made, like)
+        return made
 
 
 class Items(list[Any]):
@@ -75,13 +77,14 @@ class Items(list[Any]):
     @classmethod
     def of(cls, values: Iterable[Any] = (), like: Any = None) -> Items:
         """A sequence at the place of another value."""
-        return _placed(cls(values), like)
+        made = cls(values)
+        _place(made, like)
+        return made
 
 
-def _placed(made: Any, like: Any) -> Any:
+def _place(made: Block | Items, like: Any) -> None:
     made.path, made.line = getattr(like, "path", ""), getattr(like, "line", 0)
     made.column = getattr(like, "column", 0)
-    return made
 
 
 def wrong(message: str, at: Any, path: str = "") -> ConfigError:
@@ -187,8 +190,8 @@ class _Reader:
                 raise self._fail("a name is one word or text", name)
             key = self.value(name)
             if key in own:
-                first = next(one for one in own if one == key)
-                raise self._fail(f"'{key}' stands twice, first in line {first.line}", name)
+                first = getattr(next(one for one in own if one == key), "line", 0)
+                raise self._fail(f"'{key}' stands twice, first in line {first}", name)
             own[key] = self.value(given)
         # PyYAML puts what is merged first; the file's own order reads better.
         return Block({**own, **{key: v for key, v in taken.items() if key not in own}})
