@@ -53,14 +53,40 @@ EXPERIMENT = """\
 # The cache stops answering for a few seconds. The shop should say so at once.
 name: cache-hangs
 target: {target}
-load: {{scenarios: customers.py, profile: hold 40/s, timeout: 2s}}
-phases: {{warm-up: 1s, baseline: 4s, fault: 4s, recovery: 6s}}
+load: {{scenarios: customers.py, profile: hold 60/s, timeout: 1s}}
+phases: {{warm-up: 1s, baseline: 4s, fault: 4s, recovery: 8s}}
 faults:
   - hang on cache
 uses: {{cache: [order]}}
 objectives: ['goodput_kept >= 90%']
 learn: no
 """
+
+PAGES = {
+    "overview": "/",
+    "proxies": "/proxies",
+    "proxy": "/proxies/cache",
+    "connect": "/connect",
+    "scenarios": "/scenarios",
+    "scenario": "/scenarios/customers.py",
+    "experiments": "/experiments",
+    "experiment": "/experiments/cache-hangs",
+    "editor": "/experiments/cache-hangs/edit",
+    "runs": "/runs",
+    "run": "/runs/{run}",
+    "live": "/runs/{run}/live",
+    "compare": "/compare?runs={run},{other}",
+    "agents": "/agents",
+    "settings": "/settings",
+    "targets": "/settings/targets",
+    "tokens": "/settings/tokens",
+    "people": "/settings/people",
+    "observers": "/settings/observers",
+    "about": "/settings/about",
+    "jobs": "/jobs",
+    "nowhere": "/runs/99999",
+}
+"""Every address of the panel that shows something."""
 
 
 class Place:
@@ -214,7 +240,7 @@ class Place:
             found: dict[str, Any] = self.ask("GET", f"/api/v1/runs/{run}")[1]
             return found if found.get("state") == "ended" else None
 
-        return until(ended, f"run {run} ends")
+        return until(ended, f"run {run} ends", 120)
 
     def calm(self) -> None:
         """Nothing runs, nothing waits, no fault is on, the lever is released."""

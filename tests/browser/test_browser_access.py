@@ -9,37 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_place import Place
+from browser_place import PAGES, Place
 from conftest import NARROW, WIDE, opened, settled
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SERIOUS = ("serious", "critical")
-
-PAGES = {
-    "overview": "/",
-    "proxies": "/proxies",
-    "proxy": "/proxies/cache",
-    "connect": "/connect",
-    "scenarios": "/scenarios",
-    "scenario": "/scenarios/customers.py",
-    "experiments": "/experiments",
-    "experiment": "/experiments/cache-hangs",
-    "editor": "/experiments/cache-hangs/edit",
-    "runs": "/runs",
-    "run": "/runs/{run}",
-    "live": "/runs/{run}/live",
-    "compare": "/compare?runs={run},{other}",
-    "agents": "/agents",
-    "settings": "/settings",
-    "targets": "/settings/targets",
-    "tokens": "/settings/tokens",
-    "people": "/settings/people",
-    "observers": "/settings/observers",
-    "about": "/settings/about",
-    "jobs": "/jobs",
-    "nowhere": "/runs/99999",
-}
-"""Every address of the panel that shows something."""
 
 
 @pytest.fixture(scope="module")
