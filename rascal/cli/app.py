@@ -41,6 +41,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "experiment": "What happens under load when something fails: run, check, explain, judge.",
     },
     "Set up": {
+        "wrap": "Put proxies before what an application needs (Compose, or a list of servers).",
         "proxy": "Add, change, remove, enable, disable a proxy.",
         "check": "Read a proxies.ini and say what is wrong with it.",
         "export": "Write the state of the service as a proxies.ini.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from rascal.wrapping.planning import Node, Wrap
+from rascal.wrapping.planning import PANEL, Node, Wrap
 from rascal.wrapping.recognising import TITLES
 
 TRIES: Mapping[str, tuple[str, ...]] = {
@@ -37,14 +37,14 @@ MAIN: Mapping[str, str] = {"udp": "lose_request", "dns": "lose_reply"}
 """What the starter experiments do; else the dependency hangs."""
 
 
-def node_ini(node: Node, wrap: Wrap, token: str, *, listen: str = "0.0.0.0") -> str:
+def node_ini(node: Node, wrap: Wrap, token: str, folder: str) -> str:
     """The file of a node.
 
     Args:
         node: what it stands before.
         wrap: the whole plan.
         token: the hash of the token for the control API.
-        listen: the address on which proxies listen, in the container.
+        folder: where it stands, as the user calls it.
     """
     lines = [
         f"# Proxies before the services of {', '.join(wrap.project.source.files)}.",
@@ -53,8 +53,8 @@ def node_ini(node: Node, wrap: Wrap, token: str, *, listen: str = "0.0.0.0") -> 
         "# Everything passes until there is a fault. To try one, put it below its proxy:",
         "#     faults = 20% delay 2s",
         "# or arm it now, for half a minute:",
-        f"#     RASCAL_TOKEN_FILE={{folder}}/token rascal --url http://127.0.0.1:{node.control} "
-        f"add {next(node.proxies).name} delay 2s for 30s",
+        f"#     export RASCAL_TOKEN_FILE={folder}/token RASCAL_URL=http://127.0.0.1:{node.control}",
+        f"#     rascal add {next(node.proxies).name} delay 2s for 30s",
         "",
         "[rascal]",
         "# Published for this machine alone, and whoever calls needs the token beside this file.",
@@ -70,10 +70,43 @@ def node_ini(node: Node, wrap: Wrap, token: str, *, listen: str = "0.0.0.0") -> 
             title = f"# {backend.name}: {backend.seen.title}, {one.why}"
             if spoken:
                 title += f"; {spoken} is carried as {one.protocol}"
-            lines += section(
-                proxy.name, one.protocol, f"{listen}:{one.port}", proxy.upstream, [title]
-            )
+            listen = f"{_everywhere(wrap, node)}:{one.port}"
+            lines += section(proxy.name, one.protocol, listen, proxy.upstream, [title])
     return "\n".join(lines) + "\n"
+
+
+def panel_ini(wrap: Wrap, token: str, folder: str) -> str:
+    """The file of the panel, in a container beside the nodes."""
+    nodes = ", ".join(f"{name}=http://{one.name}:8474" for name, one in called(wrap).items())
+    return "\n".join(
+        [
+            "[panel]",
+            f"listen = 0.0.0.0:{PANEL}",
+            f"nodes = {nodes}",
+            f"scenarios = {folder}",
+            f"experiments = {folder}",
+            "store = /tmp/runs.sqlite",
+            "tokens =",
+            f"    admin {token} wrap",
+            "",
+        ]
+    )
+
+
+def called(wrap: Wrap) -> dict[str, Node]:
+    """The nodes by the names that experiments call them by."""
+    return {"main" if not at else f"node-{at + 1}": one for at, one in enumerate(wrap.nodes)}
+
+
+def _everywhere(wrap: Wrap, node: Node) -> str:
+    """The address that is all addresses: of IPv6 too, where a network has it."""
+    networks = [wrap.project.networks.get(name) for name in node.places]
+    six = any(
+        str(one.get("enable_ipv6", "")).lower() == "true"
+        for one in networks
+        if isinstance(one, dict)
+    )
+    return "[::]" if six else "0.0.0.0"
 
 
 def section(
