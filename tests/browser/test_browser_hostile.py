@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from browser_place import Place
 from conftest import STRANGE, Watch, opened
+from hostile_node import hostile_node
 from playwright.sync_api import expect
 
 from rascal.config.tokens import hash_token, make_token
@@ -73,6 +74,30 @@ def test_a_proxy_cannot_be_called_like_that(place: Place, name: str) -> None:
     with pytest.raises(NodeError, match=": 4"):
         place.node.call("POST", "proxies", body)
     assert place.node.call("GET", "proxies").keys() == before
+
+
+@pytest.mark.parametrize("path", ["/", "/proxies", "/connect", "/experiments"])
+def test_a_node_that_lies_about_names_is_harmless(
+    page: Any, place: Place, lying_node: None, path: str
+) -> None:
+    page.goto(path)
+    expect(page.get_by_role("button", name="Stop everything")).to_be_enabled()
+    if path != "/connect":
+        expect(page.get_by_text("onerror=alert").first).to_be_attached()
+    assert page.locator("img[src=x]").count() == 0
+
+
+@pytest.fixture(scope="module")
+def lying_node(place: Place) -> Iterator[None]:
+    """A second node, whose proxy is called by markup."""
+    with hostile_node(place.node.url, "cache", IMAGE) as url:
+        place.options["nodes"] = f"main={place.node.url}, evil={url}"
+        place.kill_panel()
+        place.restart_panel()
+        yield
+        place.kill_panel()
+        del place.options["nodes"]
+        place.restart_panel()
 
 
 def test_a_reply_is_shown_as_text(page: Any, place: Place) -> None:
