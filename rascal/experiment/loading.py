@@ -42,15 +42,24 @@ def read_load(
         ConfigErrors: the scenarios cannot be loaded, or the load does not suit an experiment.
     """
     path = str(Path(experiment.path).parent / experiment.scenarios)
-    values: dict[str, Any] = dict(experiment.load)
-    options = values.get("options")
+    options = experiment.load.get("options")
     book = load_book(path, options if isinstance(options, Mapping) else {})
+    return load_plan(experiment, timeline, tuple(book.scenarios), book.main, allow), book
+
+
+def load_plan(
+    experiment: Experiment,
+    timeline: Timeline,
+    scenarios: Sequence[str],
+    file: str,
+    allow: Sequence[str] = (),
+) -> Plan:
+    """The plan of an experiment whose scenario file has these scenarios. Raises ConfigErrors."""
+    values: dict[str, Any] = dict(experiment.load)
     values |= {"target": experiment.target, "seed": str(experiment.seed), "allow": list(allow)}
     values.setdefault("timeout", f"{TIMEOUT:g}s")
     values["name"] = experiment.name
-    plan = plan_of(
-        values, scenarios=tuple(book.scenarios), file=book.main, path=experiment.path or None
-    )
+    plan = plan_of(values, scenarios=tuple(scenarios), file=file, path=experiment.path or None)
     recovery = timeline.ends - timeline.phases["recovery"][0]
     rules = tuple(rule for rule in experiment.stop if isinstance(rule, Objective))
     plan = attrs.evolve(
@@ -62,7 +71,7 @@ def read_load(
         loss="abort",
     )
     _check_equal(plan, timeline, experiment)
-    return plan, book
+    return plan
 
 
 def _wrong(experiment: Experiment, message: str) -> ConfigErrors:

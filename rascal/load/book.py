@@ -140,13 +140,30 @@ def load_bundle(
     return _load(Modules(Memory(files)), main, values or {}, files)
 
 
-def _load(modules: Modules, main: str, values: Mapping[str, Any], extra: Iterable[str]) -> Book:
-    found = Collector(files=modules.files, shown=modules.shown, values=values)
+def look(path: str | os.PathLike[str]) -> Collector:
+    """What a scenario file declares, be it whole or not; what is wrong is among its findings."""
+    file = Path(path)
+    modules = Modules(Folder(file.parent), str(path)[: len(str(path)) - len(file.name)])
     try:
-        collecting(found, lambda: _guarded(lambda: modules.load(main), found, modules, main))
-        for name in extra:
-            _take(found, name)
-        _check_whole(found, modules.shown + main)
+        return _collected(modules, file.name, {}, ())
+    finally:
+        modules.forget()
+
+
+def _collected(
+    modules: Modules, main: str, values: Mapping[str, Any], extra: Iterable[str]
+) -> Collector:
+    found = Collector(files=modules.files, shown=modules.shown, values=values)
+    collecting(found, lambda: _guarded(lambda: modules.load(main), found, modules, main))
+    for name in extra:
+        _take(found, name)
+    _check_whole(found, modules.shown + main)
+    return found
+
+
+def _load(modules: Modules, main: str, values: Mapping[str, Any], extra: Iterable[str]) -> Book:
+    try:
+        found = _collected(modules, main, values, extra)
         if found.findings:
             raise ConfigErrors(found.findings)
     except BaseException:

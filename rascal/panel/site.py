@@ -125,7 +125,8 @@ class Panel:
         reactor: the reactor.
         door: who gets in.
         hub: the events of the overview.
-        nodes, runs: set by the modules that own them (rascal.panel.nodes, rascal.panel.running).
+        nodes, runs, scenarios, experiments: set by the modules that own them (rascal.panel.nodes,
+            rascal.panel.running, rascal.panel.scenario_files, rascal.panel.experiment_files).
     """
 
     def __init__(self, settings: Settings, reactor: Any) -> None:
@@ -140,6 +141,8 @@ class Panel:
         """Called when the service stops; may give Deferreds."""
         self.nodes: Any = None
         self.runs: Any = None
+        self.scenarios: Any = None
+        self.experiments: Any = None
         self.app = Klein()
         self.app.url_map.strict_slashes = False
         self.app.handle_errors(HTTPException)(self._not_routed)
@@ -174,6 +177,10 @@ class Panel:
         """JSON: handler(call, **names) gives what is sent; None is 204. Changes are audited."""
         self._route(method, rule, handler, role, page=False)
 
+    def asks(self, rule: str, handler: Callable[..., Any], role: Role = "viewer") -> None:
+        """A question that is too long for an address: POST, changes nothing, is not audited."""
+        self._route("POST", rule, handler, role, page=False, noted=False)
+
     def get(self, rule: str, handler: Callable[..., Any], *, open_: bool = False) -> None:
         """Something else that is looked at; `open_` needs no log-in."""
         self._route("GET", rule, handler, "viewer", page=True, open_=open_)
@@ -191,17 +198,20 @@ class Panel:
         *,
         page: bool,
         open_: bool = False,
+        noted: bool = True,
     ) -> None:
         def answer(request: Any, **names: str) -> Any:
             return Deferred.fromCoroutine(
-                self._answer(request, handler, names, role=role, page=page, open_=open_)
+                self._answer(
+                    request, handler, names, role=role, page=page, open_=open_, noted=noted
+                )
             )
 
         self.app.route(rule, methods=[method], endpoint=f"{method} {rule}")(answer)
 
     async def _answer(
         self, request: Any, handler: Callable[..., Any], names: Mapping[str, str], *,
-        role: Role, page: bool, open_: bool,
+        role: Role, page: bool, open_: bool, noted: bool,
     ) -> Any:  # fmt: skip
         for name, value in HEADERS.items():
             request.setHeader(name, value)
@@ -220,7 +230,7 @@ class Panel:
             found = handler(call, **names)
             if hasattr(found, "__await__"):
                 found = await found
-            if request.method not in LOOKING and not open_:
+            if request.method not in LOOKING and not open_ and noted:
                 self.note(call)
             return self._send(request, found, caller)
         except RascalError as error:

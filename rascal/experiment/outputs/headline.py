@@ -13,7 +13,7 @@ from rascal.report.page import Badge, Sign, Tone, Verdict
 from rascal.report.words import many, share_text, span, value_text
 
 _DOWN = "M4 10H14L18 26H26"
-_SIGNS = {
+SIGNS = {
     "resilient": ("M4 10H42", ""),
     "graceful": ("M4 10H14L17 17H26L30 10H42", ""),
     "degraded": ("M4 10H14L17 26L19 21L21 27L24 24L26 27L31 10H42", ""),
@@ -26,6 +26,7 @@ _SIGNS = {
     "invalid": ("", "M4 17H42"),
     "ended early": ("M4 10H14L18 22H23", "M26 14V30M30 14V30"),
 }
+"""Of each word: a path in a box of 46 to 34, and a dashed one."""
 _GOOD, _MIDDLING = ("resilient", "graceful"), ("degraded", "invalid", "ended early")
 MEANINGS = {
     "resilient": "nobody would have noticed",
@@ -61,7 +62,7 @@ def word_tone(word: str) -> Tone:
 
 def verdict(it: Gathered) -> Verdict:
     """The word, its sign, what it means."""
-    path, second = _SIGNS.get(it.word, ("", "M4 17H42"))
+    path, second = SIGNS.get(it.word, ("", "M4 17H42"))
     note = MEANINGS.get(it.word, "")
     return Verdict(
         word=it.word.capitalize(),

@@ -1,0 +1,289 @@
+"""Scenarios: the files that are there, and a form for each that starts load."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from rascal.control._problems import Problem
+from rascal.load.wishes import PLAN, SHARE
+from rascal.panel.folders import Found
+from rascal.panel.helpers import Helpers, within
+from rascal.panel.load_plan import LISTS, planned
+from rascal.panel.scenario_files import ScenarioFiles, dumps
+from rascal.panel.site import Call, Panel
+from rascal.units import plain_text
+
+QUICK = 0.03
+"""Seconds that a page waits for what is slow; the rest comes later."""
+WARM = 0.5
+"""Seconds after the start until files are read for the first time."""
+SHOWN = 8
+"""Runs of a file."""
+HISTORY = 200
+SMALLEST = """\
+from rascal.load import scenario
+
+@scenario
+async def browse(user):
+    (await user.get("/")).check(status=200)
+"""
+TYPES: Mapping[str, tuple[str, str]] = {
+    "count": ("", "a whole number"),
+    "positive": ("", "a whole number above 0"),
+    "number": ("", "a number"),
+    "text": ("", "text"),
+    "name": ("", "a name"),
+    "flag": ("", "yes or no"),
+    "duration": ("", "a time, such as 250ms or 2s"),
+    "size": ("", "a size, such as 64KiB"),
+    "rate": ("", "a rate, such as 20/s"),
+    "throughput": ("", "a throughput, such as 1MB/s"),
+    "percentage": ("", "a share, such as 20%"),
+    "probability": ("", "a share, such as 20%"),
+    "distribution": ("", "a time or a distribution: 2s, 1s..3s, normal(2s, 500ms)"),
+}
+"""How values of a type are written."""
+
+
+def routes(panel: Panel) -> None:
+    """Add the addresses, and the files themselves."""
+    helpers = Helpers(panel.reactor)
+    panel.closing.append(helpers.close)
+    panel.scenarios = ScenarioFiles(panel, helpers)
+    begin = getattr(panel.reactor, "callWhenRunning", None)
+    if begin is not None:
+        begin(_warm, panel)
+    panel.page("/scenarios", _page)
+    panel.page("/scenarios/<path:name>", _one)
+    panel.api("GET", "/api/v1/scenarios", _list)
+    panel.api("GET", "/api/v1/scenarios/<path:name>", _get)
+    panel.asks("/api/v1/scenarios/<path:name>/plan", _plan)
+    panel.api("POST", "/api/v1/scenarios/<path:name>/once", _once, "operator")
+
+
+def _warm(panel: Panel) -> None:
+    timer = panel.reactor.callLater(WARM, lambda: _read_all(panel.scenarios))
+    panel.closing.append(lambda: timer.cancel() if timer.active() else None)
+
+
+def _read_all(scenarios: ScenarioFiles) -> None:
+    async def every() -> None:
+        for found in await scenarios.files():
+            scenarios.known(found)
+
+    Deferred.fromCoroutine(every()).addErrback(lambda failure: None)  # pages will say it
+
+
+# ---- runs of files
+
+
+async def runs_of(call: Call, kind: str) -> list[dict[str, Any]]:
+    """The newest runs of a kind, with their verdicts, as a list of plain facts."""
+
+    def look(store: Any) -> list[dict[str, Any]]:
+        from rascal.panel.runs_json import run_json
+        from rascal.store.verdicts import verdict_of
+
+        return [
+            run_json(run, verdict_of(store, run.id) if kind == "experiment" else None)
+            for run in store.runs(kind=kind, last=HISTORY)
+        ]
+
+    if call.panel.runs is None:
+        return []
+    try:
+        found: list[dict[str, Any]] = await call.panel.runs.ask(look)
+    except Exception:  # a store that is not there yet, or shut: the page goes without
+        return []
+    return sorted(found, key=lambda run: int(run["id"]), reverse=True)
+
+
+def _of_file(runs: list[dict[str, Any]], found: Found) -> list[dict[str, Any]]:
+    return [run for run in runs if run["spec"]["file"] == found.path.name]
+
+
+# ---- the list
+
+
+async def _page(call: Call) -> Any:
+    scenarios: ScenarioFiles = call.panel.scenarios
+    waited = Deferred.fromCoroutine(_rows(call, wait=False))
+    rows = await within(call.panel.reactor, waited, QUICK, None)
+    # With an error instead, the page waits for the API, which says it.
+    rows = rows if isinstance(rows, list) else None
+    return "scenarios.html", {
+        "title": "Scenarios",
+        "folder": str(scenarios.folder.base),
+        "rows": rows,
+        "pending": rows is None or any(row["pending"] for row in rows),
+        "smallest": SMALLEST,
+    }
+
+
+async def _list(call: Call) -> Any:
+    return {"scenarios": {row["name"]: row for row in await _rows(call, wait=True)}}
+
+
+async def _rows(call: Call, *, wait: bool) -> list[dict[str, Any]]:
+    scenarios: ScenarioFiles = call.panel.scenarios
+    files = await scenarios.files()
+    if wait:
+        await gatherResults([Deferred.fromCoroutine(scenarios.about(one)) for one in files])
+    runs = await runs_of(call, "load")
+    rows = []
+    for found in files:
+        about = scenarios.known(found)
+        last = _of_file(runs, found)[:1]
+        rows.append(
+            {
+                "name": found.name,
+                "url": url_of("/scenarios", found.name),
+                "pending": about is None,
+                "doc": first_sentence(about["doc"]) if about else "",
+                "scenarios": about["scenarios"] if about else {},
+                "parameters": about["parameters"] if about else [],
+                "findings": about["findings"] if about else [],
+                "last": last[0] if last else None,
+            }
+        )
+    return rows
+
+
+def url_of(section: str, name: str) -> str:
+    """The page of a file."""
+    return f"{section}/{quote(name)}"
+
+
+def first_sentence(text: str) -> str:
+    """The first line of a description, as a list shows it."""
+    line = " ".join(text.strip().partition("\n\n")[0].split())
+    return re.split(r"(?<=[.:])\s", line, maxsplit=1)[0][:200].rstrip(":")
+
+
+# ---- one file
+
+
+async def _one(call: Call, name: str) -> Any:
+    scenarios: ScenarioFiles = call.panel.scenarios
+    found = await scenarios.find(name)
+    about = scenarios.known(found)
+    if about is None:
+        waited = Deferred.fromCoroutine(scenarios.about(found))
+        about = await within(call.panel.reactor, waited, QUICK, None)
+    waited_runs = Deferred.fromCoroutine(runs_of(call, "load"))
+    runs = _of_file(await within(call.panel.reactor, waited_runs, QUICK, []), found)
+    values = _prefilled(call.query, runs, about)
+    plan = planned(about, found.path.name, values, _allow(call)) if about else {}
+    plan.pop("values", None)
+    return "scenario.html", {
+        "title": found.name,
+        "name": found.name,
+        "pending": about is None,
+        "about": about or {"doc": "", "scenarios": {}, "parameters": [], "findings": []},
+        "fields": [field_of(one) for one in about["parameters"]] if about else [],
+        "values": values,
+        "plan": plan,
+        "data": dumps({"name": found.name, "plan": plan}),
+        "runs": runs[:SHOWN],
+        "once": scenarios.once.get(found.name),
+        "targets": _targets(runs),
+        "redis": bool(call.panel.settings.redis),
+        "wishes": {**PLAN, **SHARE},
+    }
+
+
+def _prefilled(
+    query: Mapping[str, str], runs: list[dict[str, Any]], about: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What stands in the form at first: of the address, of the last run, or usual."""
+    last = runs[0]["spec"] if runs else {}
+    draw = {"model": "open", "shape": "steady", "level": "20", "ramp": "5s", "for": "60s",
+            "peak": "100", "count": "5", "every": "10s", "words": ""}  # fmt: skip
+    draw |= {name: query[name] for name in draw if name in query}
+    if query.get("profile"):
+        draw |= {"shape": "words", "words": query["profile"]}
+    options = {one["name"]: one["default"] for one in (about or {}).get("parameters", ())}
+    options |= {
+        name.partition(".")[2]: value
+        for name, value in query.items()
+        if name.startswith("options.")
+    }
+    found: dict[str, Any] = {"target": last.get("target") or "", "draw": draw, "options": options}
+    for name in ("name", "target", "seed", "timeout", "connections", "spacing", "agents", *LISTS):
+        if query.get(name):
+            found[name] = query[name]
+    if isinstance(found.get("only"), str):
+        found["only"] = found["only"].split(",")
+    return found
+
+
+def _targets(runs: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(run["spec"]["target"] for run in runs if run["spec"]["target"]))[:10]
+
+
+def _allow(call: Call) -> list[str]:
+    return list(call.panel.settings.targets)
+
+
+def field_of(one: Mapping[str, Any]) -> dict[str, Any]:
+    """What the form says about a typed parameter beside its field."""
+    kind = one["type"]
+    bounds = ""
+    if one["least"] is not None and one["most"] is not None:
+        bounds = f"{one['least']} to {one['most']}"
+    elif one["least"] is not None:
+        bounds = f"at least {one['least']}"
+    elif one["most"] is not None:
+        bounds = f"at most {one['most']}"
+    written = "" if isinstance(kind, list) else TYPES.get(kind, ("", kind))[1]
+    return {**one, "bounds": bounds, "written": written, "choice": isinstance(kind, list)}
+
+
+async def _get(call: Call, name: str) -> Any:
+    found = await call.panel.scenarios.find(name)
+    about = await call.panel.scenarios.about(found)
+    runs = _of_file(await runs_of(call, "load"), found)
+    return {**about, "url": url_of("/scenarios", found.name), "runs": [run["id"] for run in runs]}
+
+
+async def _whole(call: Call, name: str) -> tuple[Found, dict[str, Any], dict[str, Any]]:
+    """The file, what it declares, and the answer to the form that was sent."""
+    given = call.body()
+    if not isinstance(given, dict):
+        raise Problem(400, "json-object", "a form is a JSON object")
+    found = await call.panel.scenarios.find(name)
+    about = await call.panel.scenarios.about(found)
+    return found, about, planned(about, found.path.name, given, _allow(call))
+
+
+async def _plan(call: Call, name: str) -> Any:
+    """What the form would run, or what is wrong with it, by field."""
+    _, about, plan = await _whole(call, name)
+    return {**plan, "findings": about["findings"]}
+
+
+async def _once(call: Call, name: str) -> Any:
+    """One visit of each chosen scenario, request by request."""
+    found, _, plan = await _whole(call, name)
+    errors = {
+        field: text for field, text in plan["errors"].items() if not field.startswith("draw.")
+    }
+    if errors:
+        field, text = next(iter(errors.items()))
+        raise Problem(422, "not-allowed", text, pointer=f"/{field}", fields=errors)
+    return await call.panel.scenarios.visit(found, plan["values"], _allow(call))
+
+
+def usual(name: str) -> str:
+    """The default of an option of a plan, as it is written."""
+    option = PLAN.get(name) or SHARE[name]
+    if option.default is None:
+        return ""
+    return option.default if isinstance(option.default, str) else plain_text(
+        str(option.type), option.default
+    )  # fmt: skip
