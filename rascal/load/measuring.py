@@ -201,9 +201,19 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
     return found
 
 
-def total_good(results: Measured, names: Iterable[str]) -> int:
-    """Calls of these flows that were served in time, each by its own deadline if it has one."""
-    return sum(good(results.total("flow", (name,)), results.deadlines.get(name)) for name in names)
+def rates(results: Measured, names: Iterable[str], seconds: float) -> tuple[float, float]:
+    """Calls offered, and served in time (each by its flow's own deadline), per second of load.
+
+    Calls that began after the load's end, in iterations that were still under way, do not count.
+    """
+    planned = served = 0
+    last = math.ceil(seconds)
+    for name in names:
+        deadline = results.deadlines.get(name)
+        row, late = results.total("flow", (name,)), results.total("flow", (name,), last, None)
+        planned += row.planned - late.planned
+        served += good(row, deadline) - good(late, deadline)
+    return planned / seconds, served / seconds
 
 
 def row_data(row: Row, seconds: float | None = None) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from rascal.language import show
 from rascal.load.measures import objective_states
-from rascal.load.measuring import histogram_data, merged, row_data, total_good
+from rascal.load.measuring import histogram_data, merged, rates, row_data
 from rascal.load.offered import NOISE
 from rascal.load.schedule import counts_users
 from rascal.load.types import Meters, Row
@@ -136,7 +136,7 @@ def load_seconds(run: Coordinator) -> float:
 def _flows(results: Results, names: Sequence[str], seconds: float) -> dict[str, Any]:
     data = _row(results.total("flow", names), seconds)
     if seconds:
-        data["goodput"] = total_good(results, names) / seconds
+        data["offered"], data["goodput"] = rates(results, names, seconds)
     return data
 
 

@@ -87,8 +87,6 @@ def lines_of(ended: Ended, limit: int | None) -> list[str]:
 
 
 def _table(ended: Ended, seconds: float, limit: int | None) -> list[str]:
-    from rascal.load.measuring import total_good
-
     results = ended.results
     flows = list(results.flows)
     rows = [(name, results.total("flow", (name,))) for name in flows]
@@ -101,7 +99,7 @@ def _table(ended: Ended, seconds: float, limit: int | None) -> list[str]:
     cells = []
     for name, row in rows:
         names = flows if name == ALL else [name]
-        first = [name, *_rates(row, seconds, total_good(results, names)), *_latency(row)]
+        first = [name, *_rates(results, names, row, seconds), *_latency(row)]
         own = [one for one in states if (one.get("flow") or ALL) == name]
         texts = [f"{one['text']}  {_kept(one['kept'])}" for one in own] or [""]
         first += [*_latency(uncorrected(row)), texts[0]] if wide else [texts[0]]
@@ -122,16 +120,14 @@ def _table(ended: Ended, seconds: float, limit: int | None) -> list[str]:
     return [*found, click.style(FOOTNOTE, dim=True)]
 
 
-def _rates(row: Row, seconds: float, good: int) -> list[str]:
+def _rates(results: Results, names: Sequence[str], row: Row, seconds: float) -> list[str]:
     from rascal.load.measures import value
+    from rascal.load.measuring import rates
 
     if seconds <= 0:
         return ["-"] * 3
-    return [
-        rate_text(value("offered", row, seconds)),
-        rate_text(good / seconds),
-        share_text(value("failed", row, seconds)),
-    ]
+    offered, good = rates(results, names, seconds)
+    return [rate_text(offered), rate_text(good), share_text(value("failed", row, seconds))]
 
 
 def _latency(row: Row) -> list[str]:

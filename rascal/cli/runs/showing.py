@@ -54,7 +54,7 @@ def show(store: Store, run: str, json_: bool) -> None:
         return
     _head(store, found)
     seconds = _seconds(store, found)
-    _flows(flows, seconds)
+    _flows(flows, seconds, found.summary)
     _outcomes(flows)
     scenarios = _totals(store, found, "scenario")
     if scenarios:
@@ -131,7 +131,7 @@ def _head(store: Store, run: Run) -> None:
         say(f"  {what.ljust(size)}  {words}")
 
 
-def _flows(flows: Mapping[str, Row], seconds: float) -> None:
+def _flows(flows: Mapping[str, Row], seconds: float, summary: Mapping[str, Any]) -> None:
     if not flows:
         say()
         say("nothing was reported")
@@ -139,7 +139,10 @@ def _flows(flows: Mapping[str, Row], seconds: float) -> None:
     rows = {ALL: _sum(flows), **flows} if len(flows) > 1 else dict(flows)
     heading("flows")
     right = TITLES[1:]
-    grid(TITLES, [(name, *_flow_cells(row, seconds)) for name, row in rows.items()], right=right)
+    # Its own rates leave out what began after the end of the load.
+    told = {ALL: summary.get("total"), **(summary.get("flows") or {})}
+    cells = [(name, *_flow_cells(row, seconds, told.get(name))) for name, row in rows.items()]
+    grid(TITLES, cells, right=right)
     say(FOOTNOTE)
 
 
@@ -150,10 +153,14 @@ def _sum(flows: Mapping[str, Row]) -> Row:
     return found
 
 
-def _flow_cells(row: Row, seconds: float) -> Iterator[str]:
+def _flow_cells(row: Row, seconds: float, told: Mapping[str, Any] | None) -> Iterator[str]:
     served = row.outcomes.get(SERVED, 0)
-    yield rate(row.planned / seconds) if seconds else "-"
-    yield rate(served / seconds) if seconds else "-"
+    if told and "offered" in told and "goodput" in told:
+        yield rate(told["offered"])
+        yield rate(told["goodput"])
+    else:
+        yield rate(row.planned / seconds) if seconds else "-"
+        yield rate(served / seconds) if seconds else "-"
     yield percent((row.planned - served) / row.planned) if row.planned > 0 else "-"
     for histogram in (row.served, row.served_actual):
         if histogram.count <= 0:

@@ -54,6 +54,20 @@ class Gathered:
         """Seconds that the plots show."""
         return len(self.rows) * self.step
 
+    def rates(self, flow: str | None, row: Row) -> tuple[float | None, float | None]:
+        """Calls offered and served per second of the load; those of the summary, which leave out
+        what began after its end, if there is one."""
+        of = (
+            self.summary.get("total")
+            if flow is None
+            else (self.summary.get("flows") or {}).get(flow)
+        )
+        if of and "offered" in of and "goodput" in of:
+            return of["offered"], of["goodput"]
+        if not self.seconds:
+            return None, None
+        return row.planned / self.seconds, row.outcomes.get(SERVED, 0) / self.seconds
+
     @property
     def served(self) -> int:
         """Calls that were served."""

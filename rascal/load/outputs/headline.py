@@ -196,11 +196,12 @@ def _correction(it: Gathered) -> Iterator[str]:
 
 def tiles(it: Gathered) -> list[Tile]:
     """The numbers that everybody looks for."""
-    row, seconds = it.all, it.seconds
+    row = it.all
     found = []
-    if seconds:
-        found.append(Tile(rate_text(row.planned / seconds), "offered", many(row.planned, "call")))
-        found.append(Tile(rate_text(it.served / seconds), "served", many(it.served, "call")))
+    offered, served = it.rates(None, row)
+    if offered is not None:
+        found.append(Tile(rate_text(offered), "offered", many(row.planned, "call")))
+        found.append(Tile(rate_text(served), "served", many(it.served, "call")))
     if row.planned:
         bad = row.planned - it.served
         failed = share_text(bad / row.planned)

@@ -61,10 +61,10 @@ def flows(it: Gathered) -> Table:
     """A row for each flow, the busiest first, and their sum."""
     names = sorted(it.flows, key=lambda name: -it.flows[name].planned)
     shown = {name: it.flows[name] for name in names[:FLOWS]}
-    rows: list[Cells] = [[name, *_cells(row, it.seconds)] for name, row in shown.items()]
+    rows: list[Cells] = [[name, *_cells(row, it.rates(name, row))] for name, row in shown.items()]
     total = len(rows) > 1
     if total:
-        rows.append(["all", *_cells(it.all, it.seconds)])
+        rows.append(["all", *_cells(it.all, it.rates(None, it.all))])
     titles = ("Flow", "Calls", "Offered", "Served", "Failed", *_titles(), "p50*", "p99*", "max*")
     note = f"Times from the intended start; {UNCORRECTED}."
     if len(names) > FLOWS:
@@ -76,13 +76,12 @@ def _titles() -> list[str]:
     return [*(f"p{share:g}" for share in TIMES), "max"]
 
 
-def _cells(row: Row, seconds: float) -> list[Cell]:
+def _cells(row: Row, rates: tuple[float | None, float | None]) -> list[Cell]:
     served = row.outcomes.get(SERVED, 0)
     failed = (row.planned - served) / row.planned if row.planned else None
     return [
         Cell(number(row.planned)),
-        Cell(rate_text(row.planned / seconds if seconds else None)),
-        Cell(rate_text(served / seconds if seconds else None)),
+        *(Cell(rate_text(one)) for one in rates),
         Cell(share_text(failed), "bad" if failed else ""),
         *_times(row.served, TIMES),
         *_times(row.served_actual, (50.0, 99.0), "quiet"),
