@@ -5,9 +5,8 @@ is in it, so a percentile is off by 1/256 at most. The buckets are those of an H
 two significant digits, index by index.
 
 Counts may be negative: a *delta* takes back what an earlier one counted (a call whose outcome
-changed after it was reported). Buckets, `count` and `total` then stay exact; `least` and `most`
-too, unless they were taken back themselves: then the middle of the outermost bucket stands for
-them.
+changed after it was reported). Buckets, `count` and `total` then stay exact; for `least` and
+`most`, which may have been taken back, the middle of the outermost bucket stands from then on.
 
 On the wire a histogram is its form, total, low, high and size, then its buckets in the shorter of
 two forms: pairs of varints (gap, count), or half a byte a bucket from the first to the last (15:
@@ -23,7 +22,7 @@ UNSET = (1 << 63) - 1
 """`low` of a histogram that has counted nothing."""
 INDICES = (57 << 7) + 128
 """Bucket indices are below it: values of 63 bits."""
-_SPARSE, _DENSE = 1, 2
+_SPARSE, _DENSE, _TAKEN = 1, 2, 4
 _ESCAPE = 15
 _VARINT = 10
 
@@ -46,7 +45,7 @@ def bounds(index: int) -> tuple[int, int]:
 class Histogram:
     """Counts of durations. Besides the buckets, count, total, least and most are exact."""
 
-    __slots__ = ("buckets", "count", "high", "low", "total")
+    __slots__ = ("buckets", "count", "high", "low", "taken", "total")
 
     def __init__(self) -> None:
         self.buckets: dict[int, int] = {}
@@ -55,6 +54,8 @@ class Histogram:
         self.low = UNSET
         """The least value ever counted; who only reads wants `least`."""
         self.high = -1
+        self.taken = False
+        """Something was taken back: nobody knows whether it was the least or the most."""
 
     def __bool__(self) -> bool:
         return bool(self.buckets)
@@ -87,6 +88,8 @@ class Histogram:
                 self.low = value
             if value > self.high:
                 self.high = value
+        else:
+            self.taken = True
         self.count += times
         self.total += value * times
 
@@ -102,6 +105,7 @@ class Histogram:
                 mine[index] = new
             else:
                 mine.pop(index, None)
+        self.taken |= other.taken
         if other.low < self.low:
             self.low = other.low
         if other.high > self.high:
@@ -119,6 +123,7 @@ class Histogram:
                 mine[index] = new
             else:
                 mine.pop(index, None)
+        self.taken = True
         self.count -= other.count
         self.total -= other.total
 
@@ -134,7 +139,7 @@ class Histogram:
         left = [index for index, times in self.buckets.items() if times > 0]
         if not left:
             return 0
-        return _within(min(left), self.low)
+        return _within(min(left), UNSET if self.taken else self.low)
 
     @property
     def most(self) -> int:
@@ -142,7 +147,7 @@ class Histogram:
         left = [index for index, times in self.buckets.items() if times > 0]
         if not left:
             return 0
-        return _within(max(left), self.high)
+        return _within(max(left), -1 if self.taken else self.high)
 
     @property
     def mean(self) -> float:
@@ -207,7 +212,7 @@ class Histogram:
         first, last = (min(buckets), max(buckets)) if buckets else (0, 0)
         width = (last - first) // 2 + 1
         dense = width <= 4 * len(buckets)
-        out.append(_DENSE if dense else _SPARSE)
+        out.append((_DENSE if dense else _SPARSE) | (_TAKEN if self.taken else 0))
         put_signed(out, self.total)
         put(out, 0 if self.low == UNSET else self.low + 1)
         put(out, self.high + 1)
@@ -247,6 +252,8 @@ class Histogram:
         form, at = data[at], at + 1
         if form == 0:
             return new, at
+        new.taken = bool(form & _TAKEN)
+        form &= ~_TAKEN
         if form not in (_SPARSE, _DENSE):
             raise ValueError(f"histograms have no form {form}")
         new.total, at = take_signed(data, at)

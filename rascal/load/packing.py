@@ -24,6 +24,9 @@ from rascal.load.types import Row
 _HEAD = struct.Struct("<qqqqIBB")
 _TYPES = (("B", 0, 0xFF), ("H", 0, 0xFFFF), ("i", -(2**31), 2**31 - 1), ("q", -(2**63), 2**63 - 1))
 
+_TAKEN = 128
+"""In the type of the counts: something was taken back."""
+
 COLUMNS = ("planned", "started", "dropped")
 """Counts that stand by themselves: what a query may want to add up."""
 HISTOGRAMS = ("served", "explicit", "served_actual", "explicit_actual")
@@ -55,7 +58,7 @@ def pack(histogram: Histogram) -> bytes:
     known = histogram.buckets
     if not known:
         sums = (histogram.count, histogram.total, histogram.low, histogram.high)
-        return _HEAD.pack(*sums, 0, 0, 0)
+        return _HEAD.pack(*sums, 0, 0, _TAKEN * histogram.taken)
     order = sorted(known)
     gap_type, gaps = _items([order[0], *map(sub, order[1:], order)])
     count_type, counts = _items(map(known.__getitem__, order))
@@ -66,7 +69,7 @@ def pack(histogram: Histogram) -> bytes:
         histogram.high,
         len(order),
         gap_type,
-        count_type,
+        count_type | _TAKEN * histogram.taken,
     )
     return head + gaps + counts
 
@@ -76,6 +79,7 @@ def unpack(data: bytes, at: int = 0) -> tuple[Histogram, int]:
     found = Histogram()
     count, total, low, high, size, gap_type, count_type = _HEAD.unpack_from(data, at)
     found.count, found.total, found.low, found.high = count, total, low, high
+    found.taken, count_type = count_type >= _TAKEN, count_type % _TAKEN
     at += _HEAD.size
     if size:
         gaps, counts = array(_TYPES[gap_type][0]), array(_TYPES[count_type][0])
