@@ -14,7 +14,11 @@ if MODE not in ("fragile", "resilient"):
     raise SystemExit(f"SHOP_MODE={MODE}: it is fragile or resilient")
 
 HOST = os.environ.get("SHOP_HOST", "127.0.0.1")
-THREADS = int(os.environ.get("SHOP_THREADS", "24"))
+THREADS = int(os.environ.get("SHOP_THREADS", "32"))
+
+# How long pages may be served from the cache.
+CATALOGUE_SECONDS = int(os.environ.get("SHOP_CATALOGUE_SECONDS", "10"))
+PRODUCT_SECONDS = int(os.environ.get("SHOP_PRODUCT_SECONDS", "30"))
 
 # The dependencies, by names that only our own name server knows.
 DATABASE = os.environ.get("SHOP_DATABASE", f"mysql://shop:kettle@db.shop.internal:3306/shop_{MODE}")

@@ -17,9 +17,6 @@ from shop import carts, catalogue, settings, setup
 from shop.errors import Conflict, Missing, Unavailable
 from shop.office import office
 
-CATALOGUE_SECONDS = 10
-PRODUCT_SECONDS = 30
-
 logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
 
 
@@ -41,14 +38,14 @@ def create_app() -> Flask:
         number = request.args.get("page", 1, int)
         with doors.through("pages"):
             make = partial(database.run, lambda session: catalogue.page(session, number))
-            found, stale = cache.through(f"catalogue:{number}", CATALOGUE_SECONDS, make)
+            found, stale = cache.through(f"catalogue:{number}", settings.CATALOGUE_SECONDS, make)
         return {"products": found, "stale": stale}
 
     @app.get("/products/<int:number>")
     def get_product(number: int):
         with doors.through("pages"):
             make = partial(database.run, lambda session: catalogue.product(session, number))
-            found, stale = cache.through(f"product:{number}", PRODUCT_SECONDS, make)
+            found, stale = cache.through(f"product:{number}", settings.PRODUCT_SECONDS, make)
         return {**found, "stale": stale}
 
     @app.post("/cart")

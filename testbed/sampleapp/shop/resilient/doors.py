@@ -1,8 +1,8 @@
 """Mend: bulkheads, a deadline for every request, and a quick no when the house is full.
 
 Each lane has its own number of places, so what hangs in one leaves threads for the others, and for
-pages that need nothing. Nobody waits for a place: the customer is told at once, with the time to
-come back at. Mistake: shop/fragile/doors.py.
+pages that need nothing. Whoever gets no place is told within a moment, and when to come back.
+Mistake: shop/fragile/doors.py.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from shop.resilient import limits
 from shop.resilient.guards import Bulkhead, deadline
 
-_lanes = {lane: Bulkhead(lane, places) for lane, places in limits.DOORS.items()}
+_lanes = {lane: Bulkhead(lane, places, limits.DOOR_WAIT) for lane, places in limits.DOORS.items()}
 
 
 @contextlib.contextmanager

@@ -101,14 +101,15 @@ class Budget:
 
 
 class Bulkhead:
-    """So many at once, nobody waits."""
+    """So many at once; whoever has not got a place after a moment is turned away."""
 
-    def __init__(self, what: str, places: int) -> None:
+    def __init__(self, what: str, places: int, wait: float) -> None:
         self.what = what
+        self.wait = wait
         self.places = threading.BoundedSemaphore(places)
 
     def __enter__(self) -> None:
-        if not self.places.acquire(blocking=False):
+        if not self.places.acquire(timeout=self.wait):
             raise Unavailable(f"too much to do: {self.what}")
 
     def __exit__(self, *about: object) -> None:

@@ -15,7 +15,7 @@ from shop.resilient.guards import Breaker, Budget, Bulkhead, left
 
 breaker = Breaker("payment")
 budget = Budget()
-places = Bulkhead("payments", limits.PAYMENT_AT_ONCE)
+places = Bulkhead("payments", limits.PAYMENT_AT_ONCE, 0.0)
 session = requests.Session()
 session.trust_env = False
 session.mount("http://", HTTPAdapter(pool_maxsize=limits.PAYMENT_AT_ONCE))
