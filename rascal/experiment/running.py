@@ -33,7 +33,7 @@ from rascal.experiment.recording import KEY, Kept, record_of
 from rascal.experiment.specification import Check, Experiment
 from rascal.experiment.statistics import UNSURE
 from rascal.experiment.timeline import Timeline, timeline_of
-from rascal.experiment.words import sentence
+from rascal.experiment.words import figures, sentence
 from rascal.load.plan import Plan
 from rascal.load.results import KEPT_OPEN, Results
 from rascal.load.running import Control, Finished, Snapshot, run_load
@@ -157,6 +157,7 @@ class _Running:
             deadlines=dict(experiment.deadlines),
             timeout=self.plan.timeout,
             expect=str(experiment.expect or ""),
+            variables=shown_variables(experiment.variables),
         )
         self.before: dict[str, Asked] = {}
         self._steps: Deferred[None] | None = None
@@ -308,6 +309,7 @@ class _Running:
         if self.store is None or not run:
             return
         word = {"word": verdict.name if verdict else "", "sentence": text, "status": status}
+        word |= figures(verdict) if verdict else {}
         try:
             self.store.put(run, KEY, self.kept.json())
             self.store.put(run, "verdict", word)

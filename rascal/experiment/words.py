@@ -206,3 +206,16 @@ def _damage(finding: Finding) -> float:
 
 def _joined(reasons: Sequence[str]) -> str:
     return "; ".join(reasons)
+
+
+def figures(verdict: Verdict) -> dict[str, float | None]:
+    """What lists of runs show beside its word: what the worst flow that uses the dependency kept,
+    and after how many seconds all was well (None: not within those watched)."""
+    hit = [one for one in verdict.flows if one.uses] or verdict.flows
+    if not hit or verdict.word == "invalid":
+        return {}
+    last = max(one.time_to_recover for one in verdict.flows)
+    return {
+        "kept": round(min(one.kept[0] for one in hit), 4),
+        "recovered": None if verdict.word == "stuck" else last,
+    }
