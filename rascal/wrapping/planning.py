@@ -157,6 +157,7 @@ class _Planner:
         self.wrapped = [one for one in seen if one.wrapped]
         self.control = control
         self.notes = list(project.notes)
+        self.naming = naming
         self.names: dict[str, list[str]] = {}
         """By client, what it calls."""
         for one in naming:
@@ -291,12 +292,16 @@ class _Planner:
         name = seen.service.name
         if seen.wrapped or self.project.services[caller.name].depends.get(name) == DONE:
             return
-        if seen.service.mode or not seen.refused:
+        named = any(
+            one.server == name and one.client == caller.name and one.where != "depends_on"
+            for one in self.naming
+        )
+        if seen.service.mode or not named:
             return
         if caller.name in self.names.get(name, ()):
             self.notes.append(
                 f"{caller.name} and {name} call each other, and {name} has no proxy: it calls "
-                f"{caller.name} without one"
+                f"{caller.name} now with one, now without"
             )
         joins.setdefault(name, []).append(caller.network)
 

@@ -45,7 +45,9 @@ SHAPES = {
               two
               lines
             }
-        """.replace("|\n              two\n              lines\n            }", '"two\\nlines\\n"}'),
+        """.replace(
+        "|\n              two\n              lines\n            }", '"two\\nlines\\n"}'
+    ),
     "networks": """
         services:
           web: {image: app, networks: {one: {aliases: [w], ipv4_address: 10.9.0.5}, two: }}

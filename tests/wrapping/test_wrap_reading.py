@@ -306,7 +306,10 @@ def test_all_that_is_wrong_is_said_at_once_with_its_place(tmp_path: Path) -> Non
     [
         ("", "docker-compose.yml: a Compose file is 'name: value' lines: services at least"),
         ("services:\n", "docker-compose.yml: no services stand here"),
-        ("services: []\n", "docker-compose.yml:1:11: services are 'name: value' lines, found a list"),
+        (
+            "services: []\n",
+            "docker-compose.yml:1:11: services are 'name: value' lines, found a list",
+        ),
         (
             "services: {a: {extends: b}}",
             "docker-compose.yml:1:25: there is no service 'b' to extend.",
@@ -337,5 +340,9 @@ def test_a_file_that_includes_itself(tmp_path: Path) -> None:
 def test_what_is_not_known_is_kept(tmp_path: Path) -> None:
     text = "services: {web: {image: app, gpus: all, x-mine: {a: 1}}}\nmodels: {m: {model: x}}"
     found = source_of(tmp_path, text)
-    assert plain(found.top["services"]["web"]) == {"image": "app", "gpus": "all", "x-mine": {"a": 1}}
+    assert plain(found.top["services"]["web"]) == {
+        "image": "app",
+        "gpus": "all",
+        "x-mine": {"a": 1},
+    }
     assert shape(found).services["web"].image == "app"

@@ -29,11 +29,11 @@ def test_scalars_keep_their_place_and_style() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "ports:\n  - 22:22\n  - \"22:22\"\n",
+        'ports:\n  - 22:22\n  - "22:22"\n',
         "a: yes\nb: 'yes'\nc: 010\nd: 1e3\ne: 1.10\nf: '1.10'\n",
         "a:\nb: ~\nc: null\n",
         "a: |\n  two\n  lines\nb: >-\n  one\n  line\n",
-        "command: [\"sh\", \"-c\", \"echo $$HOME # not a comment\"]\n",
+        'command: ["sh", "-c", "echo $$HOME # not a comment"]\n',
         "a: 'it''s'\nb: \"tab\\there\"\n",
         "time: 12:30:45\nday: 2001-01-01\n",
     ],
@@ -97,13 +97,17 @@ scalars = st.one_of(
 )
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text("abc-_.$", min_size=1, max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text("abc-_.$", min_size=1, max_size=8), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
 
-@given(st.dictionaries(st.text("abcxyz", min_size=1, max_size=8), values, max_size=5), st.booleans())
+@given(
+    st.dictionaries(st.text("abcxyz", min_size=1, max_size=8), values, max_size=5), st.booleans()
+)
 def test_any_data_survives_reading_and_writing(data: Any, flow: bool) -> None:
     text = yaml.safe_dump(data, allow_unicode=True, default_flow_style=flow, sort_keys=False)
     found = read(text, "c.yml")

@@ -16,7 +16,9 @@ class Api(BaseHTTPRequestHandler):
         else:
             self.answer(
                 lambda channel: {
-                    "done": channel.queue_declare(f"{QUEUE}.done", durable=True).method.message_count
+                    "done": channel.queue_declare(
+                        f"{QUEUE}.done", durable=True
+                    ).method.message_count
                 }
             )
 
