@@ -54,8 +54,8 @@ SECTIONS = (
     ("agents", "Agents"),
     ("settings", "Settings"),
 )
-MODULES = ("runs_api", "login", "overview", "proxies", "scenarios", "experiments", "runs", "downloads",
-           "live", "compare", "agents", "settings", "jobs", "connect")  # fmt: skip
+MODULES = ("runs_api", "login", "overview", "proxies", "scenarios", "experiments", "runs",
+           "downloads", "live", "compare", "agents", "settings", "jobs", "connect")  # fmt: skip
 """Modules of rascal.panel.pages; each has routes(panel). What is not there yet is left out."""
 TYPES = {
     ".css": "text/css; charset=utf-8",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from rascal.control._problems import Problem
 from rascal.errors import RascalError
