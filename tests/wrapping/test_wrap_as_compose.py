@@ -196,7 +196,10 @@ def test_extends_and_include(tmp_path: Path) -> None:
     written(tmp_path, "TAG=7\n", "inc/.env")
     written(
         tmp_path,
-        "services: {cache: {image: 'redis:${TAG}', volumes: ['./r:/r'], env_file: [../lib/base.env]}}",
+        """
+        services:
+          cache: {image: 'redis:${TAG}', volumes: ['./r:/r'], env_file: [../lib/base.env]}
+        """,
         "inc/compose.yml",
     )
     written(tmp_path, "A=2\n", "lib/base.env")

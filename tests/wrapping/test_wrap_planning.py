@@ -226,7 +226,7 @@ def test_a_file_of_ours_is_not_wrapped_again(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"written by rascal wrap\? Name the original") as caught:
         plan_of(tmp_path, "services:\n  rascal-proxy: {image: rascal}\n  db: {image: mysql}")
     assert caught.value.line == 2
-    with pytest.raises(ConfigError, match="there is no service 'cach'.*Did you mean 'cache'"):
+    with pytest.raises(ConfigError, match=r"there is no service 'cach'.*Did you mean 'cache'"):
         plan_of(tmp_path, "services: {cache: {image: redis}}", skip=["cach"])
 
 

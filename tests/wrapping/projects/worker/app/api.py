@@ -6,6 +6,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from broker import QUEUE, connect
 
 
+def done(channel):
+    queue = channel.queue_declare(f"{QUEUE}.done", durable=True)
+    return {"done": queue.method.message_count}
+
+
 class Api(BaseHTTPRequestHandler):
     def do_POST(self):
         self.answer(lambda channel: channel.basic_publish("", QUEUE, b"cat.jpg") or {"asked": 1})
@@ -14,13 +19,7 @@ class Api(BaseHTTPRequestHandler):
         if self.path == "/health":
             self.reply(200, {"status": "ok"})
         else:
-            self.answer(
-                lambda channel: {
-                    "done": channel.queue_declare(
-                        f"{QUEUE}.done", durable=True
-                    ).method.message_count
-                }
-            )
+            self.answer(done)
 
     def answer(self, ask):
         try:
