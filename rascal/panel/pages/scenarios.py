@@ -10,13 +10,11 @@ from urllib.parse import quote
 from twisted.internet.defer import Deferred, gatherResults
 
 from rascal.control._problems import Problem
-from rascal.load.wishes import PLAN, SHARE
 from rascal.panel.folders import Found
 from rascal.panel.helpers import Helpers, within
-from rascal.panel.load_plan import LISTS, planned
+from rascal.panel.load_plan import LISTS, PASSED, planned
 from rascal.panel.scenario_files import ScenarioFiles, dumps
 from rascal.panel.site import Call, Panel
-from rascal.units import plain_text
 
 QUICK = 0.03
 """Seconds that a page waits for what is slow; the rest comes later."""
@@ -58,6 +56,7 @@ def routes(panel: Panel) -> None:
     begin = getattr(panel.reactor, "callWhenRunning", None)
     if begin is not None:
         begin(_warm, panel)
+    panel.templates.globals["place_text"] = place_text
     panel.page("/scenarios", _page)
     panel.page("/scenarios/<path:name>", _one)
     panel.api("GET", "/api/v1/scenarios", _list)
@@ -159,6 +158,12 @@ def url_of(section: str, name: str) -> str:
     return f"{section}/{quote(name)}"
 
 
+def place_text(finding: Mapping[str, Any], name: str) -> str:
+    """`shop.py:12`: where a mistake stands; for templates."""
+    line = finding.get("line")
+    return f"{finding.get('file') or name}{f':{line}' if line else ''}"
+
+
 def first_sentence(text: str) -> str:
     """The first line of a description, as a list shows it."""
     line = " ".join(text.strip().partition("\n\n")[0].split())
@@ -193,7 +198,6 @@ async def _one(call: Call, name: str) -> Any:
         "once": scenarios.once.get(found.name),
         "targets": _targets(runs),
         "redis": bool(call.panel.settings.redis),
-        "wishes": {**PLAN, **SHARE},
     }
 
 
@@ -213,13 +217,10 @@ def _prefilled(
         for name, value in query.items()
         if name.startswith("options.")
     }
-    found: dict[str, Any] = {"target": last.get("target") or "", "draw": draw, "options": options}
-    for name in ("name", "target", "seed", "timeout", "connections", "spacing", "agents", *LISTS):
-        if query.get(name):
-            found[name] = query[name]
-    if isinstance(found.get("only"), str):
-        found["only"] = found["only"].split(",")
-    return found
+    found: dict[str, Any] = {name: query.get(name, "") for name in (*PASSED, "agents", *LISTS)}
+    found["target"] = found["target"] or last.get("target") or ""
+    found["only"] = found["only"].split(",") if found["only"] else []
+    return {**found, "draw": draw, "options": options}
 
 
 def _targets(runs: list[dict[str, Any]]) -> list[str]:
@@ -241,7 +242,9 @@ def field_of(one: Mapping[str, Any]) -> dict[str, Any]:
     elif one["most"] is not None:
         bounds = f"at most {one['most']}"
     written = "" if isinstance(kind, list) else TYPES.get(kind, ("", kind))[1]
-    return {**one, "bounds": bounds, "written": written, "choice": isinstance(kind, list)}
+    usually = f"usually {one['default']}" if one["default"] and not isinstance(kind, list) else ""
+    about = " · ".join(part for part in (one["help"], written, bounds, usually) if part)
+    return {**one, "about": about, "choice": isinstance(kind, list)}
 
 
 async def _get(call: Call, name: str) -> Any:
@@ -277,13 +280,3 @@ async def _once(call: Call, name: str) -> Any:
         field, text = next(iter(errors.items()))
         raise Problem(422, "not-allowed", text, pointer=f"/{field}", fields=errors)
     return await call.panel.scenarios.visit(found, plan["values"], _allow(call))
-
-
-def usual(name: str) -> str:
-    """The default of an option of a plan, as it is written."""
-    option = PLAN.get(name) or SHARE[name]
-    if option.default is None:
-        return ""
-    return option.default if isinstance(option.default, str) else plain_text(
-        str(option.type), option.default
-    )  # fmt: skip
