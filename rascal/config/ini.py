@@ -3,8 +3,8 @@
 It is configparser's with `interpolation=None`, `delimiters=("=",)`, `optionxform=str`, `strict`
 and no inline comments: everything after the first `=` is the value, indented lines go on with it,
 and a line that starts with `#` or `;` is a comment, even inside a value. Beyond configparser,
-`${NAME}` in a value is replaced by the environment (`$${` is a plain `${`), and all that is wrong
-with a file is found in one pass.
+`${NAME}` in a value is replaced by the environment (`${NAME:-text}`: by the text if it has none;
+`$${` is a plain `${`), and all that is wrong with a file is found in one pass.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from rascal.errors import ConfigError
 from rascal.language import LanguageError
 
-_VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+"""A plain `${`, or a name of the environment, maybe with what stands there without it."""
 _SECTION = re.compile(r"\[([^\]]+)\]\s*")
 _INLINE_COMMENT = re.compile(r"\s[#;]")
 
@@ -189,7 +190,7 @@ class _Lines:
             entry.text += "\n"
         entry.marks.append((len(entry.text), number, column + 1, True))
         after = 0
-        for found in _VARIABLE.finditer(body):
+        for found in VARIABLE.finditer(body):
             entry.text += body[after : found.start()]
             name = found[1]
             place = (number, column + found.start() + 1)
@@ -197,6 +198,8 @@ class _Lines:
                 replaced = "${"
             elif name in self.environ:
                 replaced = self.environ[name]
+            elif found[2] is not None:
+                replaced = found[2]
             else:
                 replaced = ""
                 error = ConfigError(

@@ -149,7 +149,7 @@ def of_stored(
     kept = Kept.of(data[KEY])
     said = data.get("verdict") or {}
     try:
-        written: Experiment | None = experiment_of(kept.text, "experiment.yml")
+        written: Experiment | None = experiment_of(kept.text, "experiment.yml", kept.variables)
     except RascalError:  # its file could not be kept, or is of another version
         written = None
     thresholds = thresholds_of(changes or {}, written.thresholds if written else Thresholds())

@@ -11,6 +11,7 @@ of the proxy before anything starts.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -39,7 +40,7 @@ from rascal.language import LanguageError, Objective, Phrase, Time, parse, show
 from rascal.load.targets import target_problems
 from rascal.load.wishes import NAMES as WISHES
 from rascal.load.wishes import Wishes, as_list, kind_of
-from rascal.load.yamltext import Block, Text, place, read_yaml
+from rascal.load.yamltext import Block, Text, place, read_yaml, resolved
 from rascal.options import Option, OptionTable
 
 OPTIONS = OptionTable(
@@ -71,6 +72,8 @@ SHARES = (
     "reduced", "sure", "sure_again",
 )  # fmt: skip
 """Thresholds that are a share of something."""
+OTHERS = "x-"
+"""Names at the top that begin so are for other programs."""
 _NAME = re.compile(r"[A-Za-z_][\w.-]{0,63}")
 _FAULT, _FAULT_END = Time("fault"), Time("fault.end")
 CONTAINER_KINDS = tuple(CONTAINERS)
@@ -86,14 +89,22 @@ def read_experiment(path: str) -> Experiment:
     return experiment_of(text, path)
 
 
-def experiment_of(text: str, path: str) -> Experiment:
-    """The experiment that a text describes; raises ConfigErrors."""
-    found = read_yaml(text, path)
+def experiment_of(text: str, path: str, environ: Mapping[str, str] | None = None) -> Experiment:
+    """The experiment that a text describes; raises ConfigErrors.
+
+    Args:
+        text: YAML.
+        path: the file, for findings.
+        environ: in place of the environment: what `${NAME}` stands for.
+    """
+    used: dict[str, str] = {}
+    environ = os.environ if environ is None else environ
+    found = resolved(read_yaml(text, path), path, environ, used)
     if not isinstance(found, Block):
         message = "an experiment is a list of 'name: value' lines: recipe, target, load at least"
         raise ConfigErrors([ConfigError(message, path=path)])
     reader = _Reader(found, path)
-    return reader.experiment()
+    return attrs.evolve(reader.experiment(), variables=used)
 
 
 def thresholds_of(texts: Mapping[str, str], base: Thresholds) -> Thresholds:
@@ -153,7 +164,7 @@ class _Reader(Wishes):
     def unknown(self, values: Mapping[str, Any], names: Iterable[str], what: str) -> None:
         allowed = sorted(names)
         for name in values:
-            if name not in allowed:
+            if name not in allowed and not (values is self.values and name.startswith(OTHERS)):
                 message = f"{what} has no '{name}'; names: {', '.join(allowed)}."
                 self.finding(message + did_you_mean(name, allowed), name, name)
 

@@ -52,6 +52,8 @@ class Kept:
     troubles: list[str] = attrs.Factory(list)
     looks: int = 1
     expect: str = ""
+    variables: dict[str, str] = attrs.Factory(dict)
+    """What the file took from the environment; secrets are hidden."""
     clocks: dict[str, tuple[float, float]] = attrs.Factory(dict)
     """Of each node, how far its clock is ahead of ours, and how exactly that is known (s)."""
 
@@ -76,6 +78,7 @@ class Kept:
             "troubles": self.troubles,
             "looks": self.looks,
             "expect": self.expect,
+            "variables": dict(sorted(self.variables.items())),
             "clocks": {name: list(pair) for name, pair in self.clocks.items()},
         }
 

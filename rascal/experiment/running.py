@@ -34,6 +34,7 @@ from rascal.experiment.specification import Check, Experiment
 from rascal.experiment.statistics import UNSURE
 from rascal.experiment.timeline import Timeline, timeline_of
 from rascal.experiment.words import figures, sentence
+from rascal.load.masking import hidden
 from rascal.load.plan import Plan
 from rascal.load.results import KEPT_OPEN, Results
 from rascal.load.running import Control, Finished, Snapshot, run_load
@@ -157,7 +158,7 @@ class _Running:
             deadlines=dict(experiment.deadlines),
             timeout=self.plan.timeout,
             expect=str(experiment.expect or ""),
-            variables=shown_variables(experiment.variables),
+            variables=hidden(experiment.variables),
         )
         self.before: dict[str, Asked] = {}
         self._steps: Deferred[None] | None = None

@@ -12,7 +12,7 @@ import attrs
 
 from rascal.experiment.expectation import WORDS
 from rascal.experiment.questions import DURATIONS, TESTS, WAYS
-from rascal.experiment.reading import LOAD_NAMES, NAMES, OPTIONS, SHARES
+from rascal.experiment.reading import LOAD_NAMES, NAMES, OPTIONS, OTHERS, SHARES
 from rascal.experiment.record import Thresholds
 from rascal.experiment.specification import DEFAULT_NODE, DEFAULT_PHASES, PHASES
 from rascal.load.wishes import PLAN, SHARE
@@ -87,6 +87,7 @@ def schema() -> dict[str, Any]:
         "title": "Rascal experiment",
         "description": "Load, faults and a verdict on one clock; docs/experiments.md",
         **_object({name: _member(name) for name in NAMES}),
+        "patternProperties": {f"^{OTHERS}": {}},
         "required": ["target", "load"],
         "anyOf": [{"required": [name]} for name in ("faults", "scripts", "recipe")],
     }

@@ -111,6 +111,8 @@ class Experiment:
     """Learn which flows use which dependency, if nobody says."""
     labels: tuple[str, ...] = ()
     path: str = ""
+    variables: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """Those of the environment that its file names, with what they stood for."""
 
     @property
     def dependencies(self) -> tuple[str, ...]:

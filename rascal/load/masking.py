@@ -68,6 +68,11 @@ def is_secret(name: str) -> bool:
     return any(part in whole for part in _INSIDE)
 
 
+def hidden(values: Mapping[str, str]) -> dict[str, str]:
+    """Names and values, such that no secret is left in them."""
+    return {name: MASK if is_secret(name) else mask_text(text) for name, text in values.items()}
+
+
 def mask_url(url: str) -> str:
     """A URL without passwords and secret parameters."""
     return mask_text(url)

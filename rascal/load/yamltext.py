@@ -7,10 +7,13 @@ file that is read by people should say what it means where it means it.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from rascal.config.ini import VARIABLE
 from rascal.errors import ConfigError, ConfigErrors
 
 LIMIT = 1 << 20
@@ -84,6 +87,53 @@ def read_yaml(text: str, path: str) -> Any:
     if findings:
         raise ConfigErrors(findings)
     return found
+
+
+def resolved(found: Any, path: str, environ: Mapping[str, str], used: dict[str, str]) -> Any:
+    """The same with the environment's values in place of `${NAME}`, as in INI files.
+
+    Args:
+        found: what read_yaml gave.
+        path: the file, for findings.
+        environ: the environment.
+        used: takes the variables that were there, and their values.
+
+    Raises:
+        ConfigErrors: names that the environment does not have.
+    """
+    findings: list[ConfigError] = []
+
+    def text(value: Text) -> Text:
+        def replaced(match: re.Match[str]) -> str:
+            name = match[1]
+            if name is None:
+                return "${"
+            if name in environ:
+                used[name] = environ[name]
+                return environ[name]
+            if match[2] is None:
+                message = f"the environment has no '{name}'; for the plain text write $${{{name}}}"
+                findings.append(ConfigError(message, path=path, value=match[0], **place(value)))
+            return match[2] or ""
+
+        if "${" not in value:
+            return value
+        return Text.at(VARIABLE.sub(replaced, value), value.line, value.column, value.style)
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, Text):
+            return text(value)
+        if isinstance(value, Items):
+            value[:] = [walk(item) for item in value]
+        elif isinstance(value, Block):
+            for key, item in value.items():
+                value[key] = walk(item)
+        return value
+
+    made = walk(found)
+    if findings:
+        raise ConfigErrors(findings)
+    return made
 
 
 def place(value: Any) -> dict[str, Any]:

@@ -159,6 +159,19 @@ def test_what_is_wrong_is_said(text: str, message: str) -> None:
     assert all(one.startswith("shop.yml") for one in found), found
 
 
+def test_the_environment_fills_in() -> None:
+    text = (
+        BASE.replace("http://h/", "http://${HOST}:${PORT:-8080}")
+        + "faults: ['${KIND:-hang} on db match key^=$${x']\nx-fragile: {expect: [no, matter]}\n"
+    )
+    found = experiment_of(text, "shop.yml", {"HOST": "shop.test", "OTHER": "no"})
+    assert found.target == "http://shop.test:8080"
+    assert found.actions[0].text == "hang match key^=${x"
+    assert dict(found.variables) == {"HOST": "shop.test"}
+    with pytest.raises(ConfigErrors, match=r"shop.yml:\d+:\d+: the environment has no 'HOST'"):
+        experiment_of(text, "shop.yml", {})
+
+
 def test_all_findings_come_at_once() -> None:
     found = findings(BASE + "faults: [hang, hnag on db]\nphases: {fault: 3}\nexpct: graceful\n")
     assert len(found) == 4

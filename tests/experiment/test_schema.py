@@ -65,6 +65,7 @@ def problems(value: Any, wanted: dict[str, Any], at: str = "") -> list[str]:
     known = {
         "$schema", "title", "description", "type", "properties", "additionalProperties",
         "required", "anyOf", "oneOf", "enum", "pattern", "items", "minimum", "default",
+        "patternProperties",
     }  # fmt: skip
     assert set(wanted) <= known, set(wanted) - known
     kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "number": (int, float)}
@@ -85,8 +86,11 @@ def problems(value: Any, wanted: dict[str, Any], at: str = "") -> list[str]:
         members = wanted.get("properties", {})
         rest = wanted.get("additionalProperties", True)
         for name, one in value.items():
-            if name in members:
-                found += problems(one, members[name], f"{at}/{name}")
+            others = [of for at_, of in wanted.get("patternProperties", {}).items()
+                      if re.search(at_, name)]  # fmt: skip
+            if name in members or others:
+                for each in [members[name]] if name in members else others:
+                    found += problems(one, each, f"{at}/{name}")
             elif rest is False:
                 found.append(f"{at}: {name} is not known")
             elif isinstance(rest, dict):
@@ -106,8 +110,9 @@ def problems(value: Any, wanted: dict[str, Any], at: str = "") -> list[str]:
 
 
 def test_a_full_experiment_is_well_to_both() -> None:
-    experiment_of(FULL, "x.yml")
-    assert problems(edited(FULL), schema()) == []
+    text = FULL + "x-others: {may: [say, this]}\n"
+    experiment_of(text, "x.yml")
+    assert problems(edited(text), schema()) == []
 
 
 @pytest.mark.parametrize(

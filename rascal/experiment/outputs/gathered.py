@@ -170,7 +170,7 @@ def _experiment(kept: Kept) -> Experiment | None:
     from rascal.experiment.reading import experiment_of
 
     try:
-        return experiment_of(kept.text, FILE) if kept.text else None
+        return experiment_of(kept.text, FILE, kept.variables) if kept.text else None
     except ConfigErrors:  # of another version, or with kinds that are not installed here
         return None
 
