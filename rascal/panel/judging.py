@@ -258,7 +258,7 @@ class _Merged:
     def data(self, which: str) -> Any:
         return self._store.data(which)
 
-    def results(self, which: str) -> Results:
+    def measured(self, which: str) -> Results:
         return self._results
 
 
