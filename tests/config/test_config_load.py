@@ -356,7 +356,7 @@ def test_an_option_or_a_proxy_of_two_files(read: Load) -> None:
 def test_a_text_stands_where_the_environment_has_nothing(read: Load) -> None:
     text = PROXY.replace("127.0.0.1:3306", "${DB:-127.0.0.1}:${PORT:-3306}")
     plain, given = read(text), read(text, environ={"PORT": "3308"})
-    assert [str(one.proxies["db"].spec.upstream) for one in (plain, given)] == [
+    assert [str(one.proxies["db"].upstream) for one in (plain, given)] == [
         "127.0.0.1:3306", "127.0.0.1:3308",
     ]  # fmt: skip
 
