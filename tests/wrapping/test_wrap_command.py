@@ -24,7 +24,7 @@ Run = Callable[..., Result]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs `rascal wrap …` in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    for name in ("COMPOSE_FILE", "HTTP_PORT", "POSTGRES_PASSWORD", "API_PORT"):
+    for name in ("COMPOSE_FILE", "HTTP_PORT", "POSTGRES_PASSWORD", "API_PORT", "BLOG_PORT"):
         monkeypatch.delenv(name, raising=False)
 
     def call(*words: str, status: int = 0) -> Result:
@@ -80,7 +80,7 @@ def test_a_project_is_wrapped_and_its_files_stay(
     for one in experiments:
         experiment = read_experiment(str(folder / f"rascal/{one}.yml"))
         assert experiment.nodes == {"main": "http://127.0.0.1:8474"}
-        assert experiment.target.startswith("http://127.0.0.1:18")
+        assert experiment.target.startswith("http://127.0.0.1:8")
     assert "all well" in check(str(folder / "rascal/proxies.ini"), {})
 
 
@@ -119,7 +119,7 @@ def test_check_explains_and_writes_nothing(run: Run) -> None:
         "tcp (AMQP)",
         "broker: on default 'broker' is the proxy; the server itself is 'broker-behind'",
         "an application: nothing here needs it; waits for rascal-proxy",
-        "the application, for experiments: http://127.0.0.1:18100",
+        "the application, for experiments: http://127.0.0.1:8100",
     ):
         assert words in " ".join(said.split())
 
