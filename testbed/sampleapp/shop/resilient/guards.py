@@ -44,15 +44,17 @@ class Breaker:
         self.open_until = 0.0
         self.opened = False
 
-    def check(self) -> None:
-        """Raises Unavailable while it is open."""
+    def check(self, only_ask: bool = False) -> None:
+        """Raises Unavailable while it is open; when its pause is over one call is let through,
+        as a trial. `only_ask`: that call comes later."""
         with self.lock:
             if not self.opened:
                 return
             now = time.monotonic()
             if now < self.open_until:
                 raise Unavailable(self.what, self.open_until - now)
-            self.open_until = now + limits.BREAKER_PAUSE  # this call is the trial
+            if not only_ask:
+                self.open_until = now + limits.BREAKER_PAUSE
 
     def succeeded(self) -> None:
         with self.lock:
