@@ -25,14 +25,14 @@ CHOICES = 300
 """Names and labels to choose from, at most."""
 
 STATUS = {
-    0: ("as it should be", "ok"),
-    1: ("an objective was missed", "bad"),
-    2: ("it could not run", "warn"),
-    3: ("proves nothing: the measurement is not sound", "warn"),
-    4: ("ended by a stop rule", "warn"),
-    130: ("interrupted", "none"),
+    0: ("Completed", "", "ok"),
+    1: ("Objective missed", "", "bad"),
+    2: ("Could not run", "", "warn"),
+    3: ("Not sound", "the measurement proves nothing", "warn"),
+    4: ("Stopped by a rule", "", "warn"),
+    130: ("Interrupted", "", "none"),
 }
-"""Exit statuses of load runs, which have no verdict: in words, and how good that is."""
+"""Exit statuses of load runs, which have no verdict: a word, more of it, how good that is."""
 TONES = {"good": "ok", "warn": "warn", "bad": "bad", "": "none"}
 _WORD = "json_extract(data.value, '$.word')"
 _FROM = "FROM runs LEFT JOIN data ON data.run = runs.id AND data.key = 'verdict'"
@@ -161,7 +161,7 @@ def row(store: Any, which: str) -> dict[str, Any]:
     """One run, as lists and comparisons show it."""
     run = store.run(which)
     said = verdict_of(store, run.id)
-    word, tone = _shown(run, str(said.get("word") or ""))
+    word, note, tone = _shown(run, str(said.get("word") or ""))
     lasted = None
     if run.started is not None and run.state != "running":
         lasted = round(max(0.0, (run.ended or run.beat) - run.started), 1)
@@ -183,6 +183,7 @@ def row(store: Any, which: str) -> dict[str, Any]:
         "word": str(said.get("word") or ""),
         "sentence": str(said.get("sentence") or ""),
         "shown": word,
+        "note": note,
         "tone": tone,
         "sign": sign_of(said["word"]) if said.get("word") else None,
         "kept": said.get("kept"),
@@ -196,20 +197,19 @@ def sign_of(word: str) -> dict[str, str]:
     return {"path": path, "dashed": dashed, "tone": TONES[word_tone(word)]}
 
 
-def _shown(run: Any, word: str) -> tuple[str, str]:
-    """How it went, in a word or two, and how good that is."""
+def _shown(run: Any, word: str) -> tuple[str, str, str]:
+    """How it went: a word or two, more of it, and how good that is."""
     if run.state == "running":
-        return ("Running" if run.started else "Starting"), "none"
+        return ("Running" if run.started else "Starting"), "", "none"
     if word:
-        return word.capitalize(), sign_of(word)["tone"]
+        return word.capitalize(), "", sign_of(word)["tone"]
     if run.state == "lost":
-        return "Lost: its process is gone", "bad"
+        return "Lost", "its process is gone", "bad"
     if run.outcome == "completed" and run.kind == "load":
-        text, tone = STATUS.get(run.status, ("", "none"))
-        return (f"Completed: {text}" if run.status else "Completed"), tone
+        return STATUS.get(run.status, ("Completed", "", "none"))
     if run.outcome == "completed":
-        return "Ended early", "none"
-    return str(run.outcome or "ended").capitalize(), "warn" if run.status else "none"
+        return "Ended early", "", "none"
+    return str(run.outcome or "ended").capitalize(), "", "warn" if run.status else "none"
 
 
 def trend(store: Any, name: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import attrs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from klein import Klein
 from klein.resource import KleinResource
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 from werkzeug.exceptions import HTTPException
@@ -143,6 +143,8 @@ class Panel:
         self.runs: Any = None
         self.scenarios: Any = None
         self.experiments: Any = None
+        self.reports: Any = None
+        """Makes files of runs (rascal.panel.reports)."""
         self.app = Klein()
         self.app.url_map.strict_slashes = False
         self.app.handle_errors(HTTPException)(self._not_routed)
@@ -235,6 +237,8 @@ class Panel:
             return self._send(request, found, caller)
         except RascalError as error:
             return self._problem(request, from_error(error), page, caller)
+        except CancelledError:
+            return b""  # whoever asked has gone
         except Exception:
             return self._problem(request, our_mistake(request), page, caller)
 

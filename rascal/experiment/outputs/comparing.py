@@ -83,6 +83,12 @@ def compare(source: Reader, before: str, after: str) -> Compared:
         raise ExperimentError(
             f"'{before}' and '{after}' are the same run, {both[0].load.run.id}: name two"
         )
+    return compare_gathered(source, *both)
+
+
+def compare_gathered(source: Reader, before: Gathered, after: Gathered) -> Compared:
+    """The same of two that have been read."""
+    both = before, after
     runs = source.run(both[0].load.run.id), source.run(both[1].load.run.id)
     return Compared(
         before=both[0],

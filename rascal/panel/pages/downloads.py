@@ -15,7 +15,7 @@ SHOWN = ("report.html",)
 
 def routes(panel: Panel) -> None:
     """Add the addresses."""
-    reports = Reports(panel)
+    panel.reports = reports = Reports(panel)
     for name in TYPES:
         panel.get(f"/runs/<run>/{name}", partial(_file, reports, name))
     panel.get("/compare/report.html", partial(_compared, reports))
