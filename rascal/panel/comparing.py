@@ -148,7 +148,7 @@ def _plain(
     name: str, values: Sequence[float | None], text: Any, least: float, *, more: bool = True
 ) -> dict[str, Any]:
     """A measure without a range: a change below `least` is none, and none is called worse."""
-    cells = []
+    cells: list[dict[str, Any]] = []
     for value in values:
         cell: dict[str, Any] = {"text": text(value, False)}
         base = values[0]
