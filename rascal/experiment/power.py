@@ -103,6 +103,12 @@ def advice(found: Power, rate: float, thresholds: Thresholds, *, groups: int = 1
         return f"{text}; that cannot make sure of anything"
     calls = math.ceil(needed.fault * rate)
     faster = math.ceil(calls / seconds) if seconds else 0
+    if found.calls["fault"] >= calls:
+        return (
+            f"{found.flow}: {rate:g}/s gives {found.calls['tail']} calls at the end of the "
+            f"recovery; {calls} are needed to be sure that it kept {thresholds.keep:.0%}. Make the "
+            f"recovery {needed.recovery:.0f}s"
+        )
     return (
         f"{text}; {calls} are needed to be sure that it kept {thresholds.keep:.0%}. Make the "
         f"baseline {needed.baseline:.0f}s, the fault {needed.fault:.0f}s and the recovery "
