@@ -155,7 +155,7 @@ def test_advice_is_enough() -> None:
     text = advice(weak, 10, limits, groups=3)
     assert text.startswith("orders: 10/s × 15s = 150 calls during the fault; ")
     assert "or the rate" in text
-    tail = power("orders", 10, Lengths(baseline=30, fault=30, recovery=60), limits)
-    text = advice(tail, 10, limits)
+    tail = power("orders", 10, Lengths(baseline=30, fault=30, recovery=60), limits, groups=5)
+    text = advice(tail, 10, limits, groups=5)
     assert text.startswith("orders: 10/s gives 200 calls at the end of the recovery; ")
     assert text.endswith("Make the recovery 76s")
