@@ -158,4 +158,4 @@ def test_advice_is_enough() -> None:
     tail = power("orders", 10, Lengths(baseline=30, fault=30, recovery=60), limits, groups=5)
     text = advice(tail, 10, limits, groups=5)
     assert text.startswith("orders: 10/s gives 200 calls at the end of the recovery; ")
-    assert text.endswith("Make the recovery 76s")
+    assert text.endswith("Make the recovery 84s")
