@@ -17,8 +17,9 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from rascal.control._problems import Problem
 from rascal.errors import ConfigErrors
-from rascal.panel.folders import Folder, Found, digest_of, stamp_of
+from rascal.panel.folders import HEAD, Folder, Found, digest_of, stamp_of
 from rascal.panel.helpers import Helpers
+from rascal.panel.scenario_files import is_scenario
 
 _MARK = re.compile(rb"^(faults|scripts|recipe|expect|phases)\s*:", re.MULTILINE)
 SUFFIXES = (".yml", ".yaml")
@@ -140,7 +141,7 @@ class ExperimentFiles:
         try:
             stamp = await self.helpers.run(self._stamp, path)
         except (OSError, ValueError):
-            text = f"there is no file '{wanted}' beside the experiment"
+            text = f"there is no scenario file '{wanted}' beside the experiment"
             return {"file": wanted, "findings": [{"message": text, "option": "scenarios"}]}
         known = self._specs.get(name)
         if known is not None and known[0] == (wanted, stamp):
@@ -160,6 +161,9 @@ class ExperimentFiles:
         bases = (self.folder.base, Path(self._panel.settings.scenarios).expanduser().resolve())
         if real.suffix != ".py" or not any(real.is_relative_to(one) for one in bases):
             raise ValueError
+        with real.open("rb") as file:
+            if not is_scenario(file.read(HEAD)):
+                raise ValueError
         return stamp_of(real)
 
     def proxies(self) -> dict[str, Any] | None:

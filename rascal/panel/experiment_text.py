@@ -19,7 +19,7 @@ from rascal.experiment.reading import experiment_of
 from rascal.experiment.specification import Check, Experiment
 from rascal.experiment.starter import DEFAULTS, Answers
 from rascal.experiment.timeline import Timeline, timeline_of
-from rascal.language import LanguageError, Objective, parse_option, show
+from rascal.language import LanguageError, Objective, parse, parse_option, show
 from rascal.load.plan import Plan
 from rascal.load.yamltext import Block, place, read_yaml
 from rascal.panel.experiment_moves import lasting, moved
@@ -270,13 +270,17 @@ def starter(file: str, given: Mapping[str, str]) -> dict[str, Any]:
         for name, value in values.items()
         if any(c in value for c in "\r\n\0")
     ]
+    try:
+        parse("profile", f"hold {values['rate']}")
+    except LanguageError as error:
+        findings.append(ConfigError(error.message, option="rate"))
     if findings:
         raise ConfigErrors(findings)
     text = Answers(**values).text(file)
     try:
         experiment_of(text, file)
     except ConfigErrors as errors:
-        fields = {"faults": "fault", "load": "scenarios", "profile": "rate", "nodes": "node"}
+        fields = {"faults": "fault", "load": "scenarios", "main": "node", "on": "fault"}
         raise ConfigErrors(
             [
                 ConfigError(one.message, option=fields.get(one.option or "", one.option))

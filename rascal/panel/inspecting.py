@@ -107,7 +107,7 @@ def _first(text: Any) -> str:
     return lines[:TEXT]
 
 
-def _bound(seconds: float) -> None:
+def bound(seconds: float) -> None:
     """What it may use at most, whoever watches over it."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(int(seconds) + 1)
@@ -121,7 +121,7 @@ def _bound(seconds: float) -> None:
 
 
 def _one(fd: int, path: str, base: str, seconds: float) -> None:
-    _bound(seconds)
+    bound(seconds)
     try:
         found = described(path, base)
     except ConfigErrors as errors:

@@ -54,8 +54,9 @@ SECTIONS = (
     ("agents", "Agents"),
     ("settings", "Settings"),
 )
-MODULES = ("runs_api", "login", "overview", "proxies", "scenarios", "experiments", "runs",
-           "downloads", "live", "compare", "agents", "settings", "jobs", "connect")  # fmt: skip
+MODULES = ("nodes_api", "runs_api", "login", "overview", "proxies", "scenarios", "experiments",
+           "runs", "downloads", "live", "compare", "agents", "settings", "jobs",
+           "connect")  # fmt: skip
 """Modules of rascal.panel.pages; each has routes(panel). What is not there yet is left out."""
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -337,6 +338,9 @@ class Panel:
         return {"csrf": who.form, **{name: make(who) for name, make in self.snapshots.items()}}
 
     def _events(self, call: Call) -> Any:
+        node, _, proxy = call.query.get("look", "").partition("/")
+        if proxy and self.nodes is not None:
+            self.nodes.look_until(node, proxy, call.request.notifyFinish())
         return self.stream(call, self.hub)
 
     def stream(self, call: Call, hub: Hub) -> Any:

@@ -30,20 +30,20 @@ from rascal.load import scenario
 async def browse(user):
     (await user.get("/")).check(status=200)
 """
-TYPES: Mapping[str, tuple[str, str]] = {
-    "count": ("", "a whole number"),
-    "positive": ("", "a whole number above 0"),
-    "number": ("", "a number"),
-    "text": ("", "text"),
-    "name": ("", "a name"),
-    "flag": ("", "yes or no"),
-    "duration": ("", "a time, such as 250ms or 2s"),
-    "size": ("", "a size, such as 64KiB"),
-    "rate": ("", "a rate, such as 20/s"),
-    "throughput": ("", "a throughput, such as 1MB/s"),
-    "percentage": ("", "a share, such as 20%"),
-    "probability": ("", "a share, such as 20%"),
-    "distribution": ("", "a time or a distribution: 2s, 1s..3s, normal(2s, 500ms)"),
+TYPES: Mapping[str, str] = {
+    "count": "a whole number",
+    "positive": "a whole number above 0",
+    "number": "a number",
+    "text": "text",
+    "name": "a name",
+    "flag": "yes or no",
+    "duration": "a time, such as 250ms or 2s",
+    "size": "a size, such as 64KiB",
+    "rate": "a rate, such as 20/s",
+    "throughput": "a throughput, such as 1MB/s",
+    "percentage": "a share, such as 20%",
+    "probability": "a share, such as 20%",
+    "distribution": "a time or a distribution: 2s, 1s..3s, normal(2s, 500ms)",
 }
 """How values of a type are written."""
 
@@ -56,7 +56,7 @@ def routes(panel: Panel) -> None:
     begin = getattr(panel.reactor, "callWhenRunning", None)
     if begin is not None:
         begin(_warm, panel)
-    panel.templates.globals["place_text"] = place_text
+    panel.templates.globals |= {"place_text": place_text, "brief": brief}
     panel.page("/scenarios", _page)
     panel.page("/scenarios/<path:name>", _one)
     panel.api("GET", "/api/v1/scenarios", _list)
@@ -164,6 +164,13 @@ def place_text(finding: Mapping[str, Any], name: str) -> str:
     return f"{finding.get('file') or name}{f':{line}' if line else ''}"
 
 
+def brief(message: str) -> str:
+    """A finding in a list: what is wrong and what was meant, without all that is allowed."""
+    said = re.split(r"; |, found|\. ", message, maxsplit=1)[0].rstrip(".")
+    near = re.search(r"Did you mean '[^']*'\?", message)
+    return f"{said}. {near[0]}" if near and near[0] not in said else said
+
+
 def first_sentence(text: str) -> str:
     """The first line of a description, as a list shows it."""
     line = " ".join(text.strip().partition("\n\n")[0].split())
@@ -241,10 +248,10 @@ def field_of(one: Mapping[str, Any]) -> dict[str, Any]:
         bounds = f"at least {one['least']}"
     elif one["most"] is not None:
         bounds = f"at most {one['most']}"
-    written = "" if isinstance(kind, list) else TYPES.get(kind, ("", kind))[1]
+    written = "" if isinstance(kind, list) else TYPES.get(kind, kind)
     usually = f"usually {one['default']}" if one["default"] and not isinstance(kind, list) else ""
-    about = " · ".join(part for part in (one["help"], written, bounds, usually) if part)
-    return {**one, "about": about, "choice": isinstance(kind, list)}
+    parts = (one["help"].rstrip(". "), written, bounds, usually)
+    return {**one, "about": " · ".join(filter(None, parts)), "choice": isinstance(kind, list)}
 
 
 async def _get(call: Call, name: str) -> Any:

@@ -100,7 +100,7 @@ export class Editor {
     this.paint.replaceChildren(...lines.map((line, n) => {
       const bad = wrong.get(n + 1), [a, b] = this.changed ?? [0, -1];
       const row = el("div", { class: `ln${bad ? " bad" : ""}${n + 1 >= a && n + 1 <= b ? " new" : ""}` }, painted(line));
-      if (bad) row.append(el("span", { class: "lens" }, bad.message));
+      if (bad) row.append(el("span", { class: "lens" }, brief(bad.message)));
       return row;
     }));
     this.numbers.replaceChildren(...lines.map((_, n) => el("div", { class: wrong.has(n + 1) ? "bad" : null }, String(n + 1))));
@@ -111,6 +111,12 @@ export class Editor {
     this.paint.style.transform = `translate(${-this.area.scrollLeft}px, ${-this.area.scrollTop}px)`;
     this.numbers.style.transform = `translateY(${-this.area.scrollTop}px)`;
   }
+}
+
+/** What is wrong and what was meant, without all that is allowed: the list below has all of it. */
+function brief(message) {
+  const said = message.split(/; |, found|\. /)[0].replace(/\.$/, ""), near = message.match(/Did you mean '[^']*'\?/)?.[0];
+  return near && !said.includes(near) ? `${said}. ${near}` : said;
 }
 
 function painted(line) {

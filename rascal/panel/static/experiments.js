@@ -48,13 +48,13 @@ async function look() {
   byId("repeat")?.addEventListener("click", () => run(data.file, Math.min(50, Math.max(2, Number(byId("times").value) || 2)), byId("repeat")));
   let checked = data.checked;
   const show = () => {
-    drawPlan(byId("plan"), checked?.plan);
+    drawPlan(byId("plan"), checked?.plan, null, checked ? undefined : "Reading the file…");
     drawNotes(byId("notes"), byId("plan-word"), checked?.plan);
     const wrong = checked?.findings ?? [];
     if (wrong.length) byId("notes").prepend(el("section", { class: "card broken", "aria-label": "What is wrong" }, el("h2", {}, "What is wrong with it"), el("ul", { class: "body findings" }, wrong.map(line))));
   };
   show();
-  new ResizeObserver(() => drawPlan(byId("plan"), checked?.plan)).observe(byId("plan"));
+  new ResizeObserver(() => { if (checked?.plan) drawPlan(byId("plan"), checked.plan); }).observe(byId("plan"));
   if (checked || !may("operator")) return;
   try { checked = await send("POST", "experiments/check", { text: byId("text").textContent, file: data.file }); show(); } catch (error) { trouble(error); }
 }
@@ -183,7 +183,7 @@ function edit() {
   addEventListener("beforeunload", (event) => { if (editor.text !== saved) event.preventDefault(); });
   new ResizeObserver(() => { if (checked?.plan) drawPlan(byId("plan"), checked.plan, hands); }).observe(byId("plan"));
   byId("file")?.addEventListener("input", () => check());
-  drawPlan(byId("plan"), null);
+  drawPlan(byId("plan"), null, null, "Reading the file…");
   mark();
   help(1, 1);
   check(true);

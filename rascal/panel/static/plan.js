@@ -10,8 +10,8 @@ const letter = (n) => (n < 26 ? String.fromCharCode(65 + n) : String(n + 1));
  * Draw `plan` into `box`. With `hands` ({moved(index, begins, ends), lasting(phase, seconds)}) faults and the borders
  * of phases can be dragged, and moved by keys.
  */
-export function drawPlan(box, plan, hands = null) {
-  if (!plan) { box.replaceChildren(el("p", { class: "no-plan" }, "The plan is drawn here once the file can be read.")); return; }
+export function drawPlan(box, plan, hands = null, words = "The plan is drawn here once the file can be read.") {
+  if (!plan) { box.replaceChildren(el("p", { class: "no-plan" }, words)); return; }
   const held = document.activeElement?.dataset?.hold;
   const part = (t) => `${(100 * t) / plan.seconds}%`;
   const at = (node, begin, end) => { node.style.left = part(begin); if (end != null) node.style.width = part(end - begin); return node; };
@@ -35,7 +35,7 @@ export function drawPlan(box, plan, hands = null) {
       el("div", { class: "side" }, el("span", { class: "tag" }, letter(one.index)), el("div", { class: "what", title: `${one.text} on ${one.on}` }, el("strong", {}, one.text), el("span", {}, `${one.on} · ${clock(one.begins)} to ${clock(one.ends)}`))),
       el("div", { class: "lanebody" }, row));
   });
-  const marks = el("div", { class: "track" }, times(plan.seconds, Math.max(2, Math.min(8, box.clientWidth / 110))).map((t) => at(el("span", { class: "tick" }, clock(t)), t)));
+  const marks = el("div", { class: "track" }, times(plan.seconds, Math.max(2, Math.min(8, box.clientWidth / 110))).map((t) => at(el("span", { class: `tick${t > 0.96 * plan.seconds ? " last" : ""}` }, clock(t)), t)));
   box.replaceChildren(
     el("div", { class: "row phases" }, el("div", { class: "side" }, "Phases"), track),
     el("div", { class: "row" }, el("div", { class: "side" }, el("h3", {}, "Load"), el("span", { class: "dim" }, plan.load.length ? `up to ${short(plan.top)} a second` : "not known yet")), load),
