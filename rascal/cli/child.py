@@ -175,6 +175,9 @@ def _conduct(
         scenarios = os.path.abspath(os.path.join(base, experiment.scenarios))
     if scenarios:
         experiment = attrs.evolve(experiment, scenarios=scenarios)
+    if order.get("requires"):  # of a job; agents install them
+        load = {"dependencies": order["requires"], **experiment.load}
+        experiment = attrs.evolve(experiment, load=load)
     made = attrs.evolve(with_load(experiment, given), about=_about(order))
     problems = made.outlook().problems
     if problems:
@@ -290,8 +293,9 @@ def _where(order: Mapping[str, Any]) -> dict[str, Any]:
 
 def _about(order: Mapping[str, Any]) -> dict[str, Any]:
     found = {"by": order.get("by") or "", "via": "panel", "entry": order.get("entry", "")}
-    if order.get("forked_from"):
-        found["forked_from"] = order["forked_from"]
+    for name in ("forked_from", "job"):
+        if order.get(name):
+            found[name] = order[name]
     return found
 
 

@@ -97,6 +97,19 @@ class Admission(Orders):
                 timer.cancel()
         return {"run": run} if run else {"starting": entry.json()}
 
+    async def enqueue(self, order: dict[str, Any], *, title: str, kind: str, by: str) -> Entry:
+        """Let it stand in the line at once, whoever runs; its turn may come in this moment.
+
+        Raises Problem: the lever is pulled, or the line is full.
+        """
+        self._check_lever()
+        self.begin_to_look()
+        entry = self.queue.entry(order, title=title, kind=kind, by=by)
+        self.queue.add(entry)
+        await self.queue_changed()
+        self.hurry()
+        return entry
+
     async def _spawn(self, entry: Entry) -> Start:
         self.queue.starting[entry.id] = entry
         order = {**entry.order, "entry": entry.id, "by": entry.by}

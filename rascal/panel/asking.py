@@ -42,6 +42,13 @@ class Orders:
 
         Raises Problem, ConfigErrors.
         """
+        order, title = self.load_order(values, folder)
+        return await self.begin(order, title=title, kind="load", by=by)
+
+    def load_order(
+        self, values: Mapping[str, Any], folder: str | None = None
+    ) -> tuple[dict[str, Any], str]:
+        """What a process is told to start a load run, and the run's title. Raises ConfigErrors."""
         given = {name: one for name, one in values.items() if one not in (None, "", [], {})}
         known = {*RUN, *NAMES} - {"scenarios"}
         for name in given:
@@ -58,8 +65,7 @@ class Orders:
             **self._where(given.pop("agents", None)),
             "values": {**given, "allow": list(self.panel.settings.targets)},
         }
-        title = str(given.get("name") or f"{file.name} → {given['target']}")
-        return await self.begin(order, title=title, kind="load", by=by)
+        return order, str(given.get("name") or f"{file.name} → {given['target']}")
 
     async def start_experiment(
         self,
@@ -83,6 +89,19 @@ class Orders:
 
         Raises Problem, ConfigErrors.
         """
+        order, title = self.experiment_order(file, flags, text=text, name=name, folder=folder)
+        return await self.begin(order, title=title, kind="experiment", by=by)
+
+    def experiment_order(
+        self,
+        file: str | None,
+        flags: Mapping[str, Any],
+        *,
+        text: str | None = None,
+        name: str = "",
+        folder: str | None = None,
+    ) -> tuple[dict[str, Any], str]:
+        """What a process is told to start an experiment, and its title. Raises ConfigErrors."""
         base = folder or self.panel.settings.experiments
         for flag in flags:
             if flag not in EXPERIMENT:
@@ -103,7 +122,7 @@ class Orders:
             path = self._file(file or "", base, (".yml", ".yaml"))
             order |= {"file": str(path), "cwd": str(path.parent)}
             title = path.stem
-        return await self.begin(order, title=title, kind="experiment", by=by)
+        return order, title
 
     async def replay(
         self, which: str, changes: Mapping[str, Any] | None = None, *, by: str = ""

@@ -23,7 +23,7 @@ KINDS = frozenset(
     (
         "snapshot", "gap", "node", "proxy", "faults", "fired", "step", "connection", "exchanges",
         "lever", "counters", "reload", "seed", "run", "agent", "second", "amend", "state", "phase",
-        "verdict", "log", "gone", "queue", "audit",
+        "verdict", "log", "gone", "queue", "audit", "job",
     )
 )  # fmt: skip
 """What a hub may tell; panel.md has the shapes."""

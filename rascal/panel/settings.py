@@ -39,10 +39,15 @@ PANEL = OptionTable(
     Option("targets", "text", "Hosts and networks off loopback that load may be sent to"),
     Option("running", "positive", "Runs at the same time; others wait in the queue", 1, maximum=64),
     Option("repositories", "flag", "Take jobs from git repositories (runs their code)", False),
+    Option(
+        "repository_folders", "text",
+        "Folders of this machine whose repositories and sub-folders may be jobs as well",
+    ),
     Option("session", "duration", "How long a log-in lasts", 12 * 3600.0, minimum=60.0),
     Option("webhook", "text", "URL that is told of the end of every run"),
     Option("mail", "text", "SMTP server and addresses: smtp://HOST:PORT/?from=A&to=B"),
     Option("command", "text", "Command that is run at the end of every run"),
+    Option("link", "text", "URL by which people reach the panel, for webhooks and mails"),
     Option("log", ("text", "json"), "How the log is written", "text"),
 )
 """The options of [panel]."""
@@ -64,10 +69,12 @@ class Settings:
     targets: tuple[str, ...] = ()
     running: int = 1
     repositories: bool = False
+    repository_folders: tuple[str, ...] = ()
     session: float = 12 * 3600.0
-    webhook: str = ""
+    webhook: str = attrs.field(default="", repr=False)
     mail: str = attrs.field(default="", repr=False)
     command: str = ""
+    link: str = ""
     log: str = "text"
 
     @property
@@ -120,12 +127,15 @@ def _checked(options: Any, environ: Mapping[str, str]) -> Settings:
         text = f"the panel on {listen} needs tokens: set 'tokens', or listen on 127.0.0.1"
         findings.append(ConfigError(text, section=SECTION, option="listen", value=str(listen)))
     nodes = dict(_nodes(options.nodes, findings))
+    folders = tuple(_folders(options.repository_folders, findings))
+    _check_observers(options, findings)
     if findings:
         raise ConfigErrors(findings)
     kept = {
         name: getattr(options, name) or ""
-        for name in ("redis", "store", "scenarios", "experiments", "webhook", "mail", "command")
-    }
+        for name in ("redis", "store", "scenarios", "experiments", "webhook", "mail", "command",
+                     "link")
+    }  # fmt: skip
     return Settings(
         listen=listen,
         nodes=nodes,
@@ -135,6 +145,7 @@ def _checked(options: Any, environ: Mapping[str, str]) -> Settings:
         targets=tuple(_words(options.targets)),
         running=options.running,
         repositories=options.repositories,
+        repository_folders=folders,
         session=options.session,
         log=options.log,
         **kept,
@@ -143,6 +154,30 @@ def _checked(options: Any, environ: Mapping[str, str]) -> Settings:
 
 def _words(text: str | None) -> list[str]:
     return (text or "").replace(",", " ").split()
+
+
+def _folders(text: str | None, findings: list[ConfigError]) -> Any:
+    for word in _words(text):
+        if word.startswith(("/", "~")):
+            yield word
+        else:
+            message = f"'{word}' is no absolute path of a folder"
+            option = "repository_folders"
+            findings.append(ConfigError(message, section=SECTION, option=option, value=word))
+
+
+def _check_observers(options: Any, findings: list[ConfigError]) -> None:
+    """URLs of observers, and of links to here."""
+    from rascal.panel.mailing import mail_problem
+
+    for name in ("webhook", "link"):
+        value = getattr(options, name) or ""
+        if value and not value.startswith(("http://", "https://")):
+            message = f"'{value}' is no URL, such as https://example.org/rascal"
+            findings.append(ConfigError(message, section=SECTION, option=name, value=value))
+    problem = mail_problem(options.mail) if options.mail else ""
+    if problem:
+        findings.append(ConfigError(problem, section=SECTION, option="mail"))
 
 
 def _nodes(text: str, findings: list[ConfigError]) -> Any:

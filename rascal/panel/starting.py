@@ -124,14 +124,15 @@ def start(order: Mapping[str, Any], folder: str, name: str) -> Start:
     try:
         with open(os.open(log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "rascal.cli.child", str(writer)],
+                [str(order.get("python") or sys.executable), "-P", "-m", "rascal.cli.child",
+                 str(writer)],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 pass_fds=(writer,),
                 start_new_session=True,
                 cwd=order.get("cwd") or None,
-            )
+            )  # fmt: skip
         assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin as given:
             given.write(json.dumps(order).encode())
