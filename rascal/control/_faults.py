@@ -4,6 +4,7 @@
     GET, POST            /api/v1/proxies/{proxy}/{faults|scripts|recipes}
     GET, PATCH, DELETE   …/{name}
     POST                 …/{name}/restart         match numbers, used count and steps from the start
+    POST, PATCH          …?check=yes              what would come of it, in words; nothing changes
 
 A request says what it wants as a JSON string that holds the sentence, as {"text": sentence} with
 clauses beside it, or as the structure. A change is a merge patch: what it does not name stays.
@@ -25,11 +26,19 @@ from urllib.parse import quote
 from rascal.control import _views as views
 from rascal.control._call import Call
 from rascal.control._draft import COLLECTIONS, Draft, missing, own
+from rascal.control._problems import Problem
+from rascal.control._saying import says
 from rascal.control._schemas import named, ref
 from rascal.control._site import Api, Reply
+from rascal.language import show
 
 TAKEN = {"faults": "Fault", "scripts": "Script", "recipes": "NewRecipe"}
 """The schemas of what is added."""
+CHECK = {
+    "enum": ["yes"],
+    "description": "change nothing; 200 with name, form, text, match, structure and `says`: in "
+    "plain words what it would do",
+}
 
 
 def routes(api: Api) -> None:
@@ -39,12 +48,13 @@ def routes(api: Api) -> None:
     for collection in COLLECTIONS:
         many = f"/api/v1/proxies/<proxy>/{collection}"
         one = f"{many}/<name>"
-        new = {"takes": ref(TAKEN[collection]), "gives": one_, "status": 201}
+        check = {"query": {"check": CHECK}}
+        new = {"takes": ref(TAKEN[collection]), "gives": one_, "status": 201, **check}
         changed = {"gives": one_, "conditional": True}
         api.add("GET", many, partial(list_all, collection), gives=named(one_))
         api.add("POST", many, partial(add, collection), "operator", **new)
         api.add("GET", one, partial(get, collection), gives=one_, tagged=True)
-        changes = {"takes": ref("Change"), **changed}
+        changes = {"takes": ref("Change"), **changed, **check}
         api.add("PATCH", one, partial(change, collection), "operator", **changes)
         gone = {"gives": one_, "conditional": True}
         api.add("DELETE", one, partial(remove, collection), "operator", **gone)
@@ -82,7 +92,10 @@ def add(collection: str, call: Call, proxy: str) -> Reply:
     """Install what the body says."""
     call.proxy(proxy)
     draft = Draft(call.node, call.registry)
+    checked = _check(call)
     one = draft.add(collection, proxy, call.body())
+    if checked:
+        return Reply(_said(one))
     draft.commit()
     found = call.proxy(proxy)
     where = next(key for key, forms in COLLECTIONS.items() if one.form in forms)
@@ -92,9 +105,12 @@ def add(collection: str, call: Call, proxy: str) -> Reply:
 
 def change(collection: str, call: Call, proxy: str, name: str) -> Reply:
     """Change it by a merge patch; {"enabled": …} alone arms or disarms."""
+    checked = _check(call)
     found = _checked(collection, call, proxy, name)
     draft = Draft(call.node, call.registry)
-    draft.change(collection, proxy, name, call.body())
+    one = draft.change(collection, proxy, name, call.body())
+    if checked:
+        return Reply(_said(one))
     draft.commit()
     return _shown(call, found, found.installed[name])
 
@@ -120,6 +136,29 @@ def restart(collection: str, call: Call, proxy: str, name: str) -> Reply:
     draft.restart(collection, proxy, name)
     draft.commit()
     return _shown(call, found, found.installed[name])
+
+
+def _check(call: Call) -> bool:
+    """Whether only to look what would come of it. Raises Problem (422)."""
+    given = call.query("check").get("check")
+    if given not in (None, "yes"):
+        title = f"'check' can only be yes, found '{given[:40]}'"
+        raise Problem(422, "not-allowed", title, parameter="check", allowed=["yes"])
+    return given is not None
+
+
+def _said(one: Any) -> dict[str, Any]:
+    """What it would be."""
+    match = one.match if one.form == "script" else one.phrases[0].clause("match")
+    return {
+        "name": one.name,
+        "form": one.form,
+        "text": one.text,
+        "match": show(match) if match else "",
+        "enabled": one.enabled,
+        "structure": one.structure,
+        "says": says(one),
+    }
 
 
 def _checked(collection: str, call: Call, proxy: str, name: str) -> Any:

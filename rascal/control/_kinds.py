@@ -87,8 +87,15 @@ def get_protocol(call: Call, name: str) -> dict[str, Any]:
 def list_recipes(call: Call) -> dict[str, Any]:
     """All recipes and their options."""
     call.query()
+    from rascal.faults.recipes import RECIPES
+
     return {
-        name: {"name": name, "options": schema(table, name)}
+        name: {
+            "name": name,
+            "summary": RECIPES[name].summary if name in RECIPES else "",
+            "protocols": list(RECIPES[name].parts) if name in RECIPES else [],
+            "options": schema(table, name),
+        }
         for name, table in call.registry.recipes.items()
     }
 

@@ -236,7 +236,9 @@ def _answers() -> dict[str, Schema]:
             },
             "required": ["name", "title", "messages", "greets", "fields", "errors", "kinds"],
         },
-        "Recipe": exactly({"name": TEXT, "options": ANYTHING}),
+        "Recipe": exactly(
+            {"name": TEXT, "summary": TEXT, "protocols": listed(TEXT), "options": ANYTHING}
+        ),
         "Health": exactly({"status": {"const": "ok"}}),
     }
 
