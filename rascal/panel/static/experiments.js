@@ -123,7 +123,7 @@ function edit() {
     well.textContent = wrong.length ? `${wrong.length} ${wrong.length === 1 ? "mistake" : "mistakes"}` : "✓ no mistakes";
     well.className = `word ${wrong.length ? "bad" : "ok"}`;
     if (checked.plan) { drawPlan(byId("plan"), checked.plan, hands); drawNotes(byId("notes"), byId("plan-word"), checked.plan); byId("plan").classList.remove("stale"); }
-    else if (byId("plan").childElementCount) byId("plan").classList.add("stale");
+    else if (byId("plan").querySelector(".row")) { byId("plan").classList.add("stale"); byId("plan-word").textContent = "as it was before the mistake"; }
     else drawPlan(byId("plan"), null);
     byId("save-run").disabled = wrong.length > 0;
   }
