@@ -155,6 +155,16 @@ class Door:
         """End the session."""
         self._sessions.pop(caller.session, None)
 
+    def logged_in(self) -> list[dict[str, Any]]:
+        """Who is logged in: name, role, seconds until that ends; nothing that opens a door."""
+        now = self._seconds()
+        found = [
+            {"name": one.name, "role": one.role, "left": round(one.ends - now)}
+            for one in self._sessions.values()
+            if one.ends > now
+        ]
+        return sorted(found, key=lambda one: (one["name"], -one["left"]))
+
     def cookie(self, value: str, *, secure: bool) -> bytes:
         """The header that sets it; an empty value takes it away."""
         age = int(self.settings.session) if value else 0
