@@ -82,15 +82,20 @@ class Breaker:
 
 
 class Budget:
-    """Retries are a share of all calls: when everything fails they must not multiply the load."""
+    """Retries are a share of all calls, and one a second: when everything fails they must not
+    multiply the load."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.tokens = float(limits.RETRY_BURST)
+        self.last = time.monotonic()
 
     def called(self) -> None:
         with self.lock:
-            self.tokens = min(limits.RETRY_BURST, self.tokens + limits.RETRY_SHARE)
+            now = time.monotonic()
+            earned = limits.RETRY_SHARE + (now - self.last)
+            self.tokens = min(limits.RETRY_BURST, self.tokens + earned)
+            self.last = now
 
     def spend(self) -> bool:
         """Whether one more try is in it; waits a moment, a different one each time."""
