@@ -67,6 +67,9 @@ class Standing:
     stayed: bool = False
     struck: Any = None
     trouble: str = ""
+    told: bool = False
+    """Its proxy knows its moment, or the container is about to be struck."""
+    timers: list[Any] = attrs.Factory(list)
 
     @property
     def name(self) -> str:
@@ -125,7 +128,7 @@ class Conductor:
         self.clients = dict(clients or {})
         self.watches: dict[str, Watch] = {}
         self.start: float | None = None
-        self._tell = tell
+        self.tell = tell
         self._trouble = trouble
         self._containers = containers
         self._timers: list[Any] = []
@@ -203,7 +206,7 @@ class Conductor:
             clock = await NodeClock.measured(self.clients[node], self.reactor)
             watch = Watch(self.clients[node], node, clock, self._heard, self._lost)
             self.watches[node] = watch
-            self._keep(watch.run(self.reactor))
+            self.keep(watch.run(self.reactor))
 
     async def _install(self) -> None:
         findings = []
@@ -268,12 +271,24 @@ class Conductor:
         for watch in self.watches.values():
             watch.clock.begin(start)
         for one in self.standings:
-            if one.window.action.form == "container":
-                self._at(one.window.begins, self._strike, one)
-                self._at(one.window.ends, self._mend, one)
-            else:
-                self._at(one.window.begins - AHEAD, self._arm, one)
-                self._at(one.window.ends, self._disarm, one)
+            self.schedule(one)
+
+    def schedule(self, one: Standing) -> None:
+        """Let it happen at its moments; a second call moves it there."""
+        self.unschedule(one)
+        window = one.window
+        if window.action.form == "container":
+            moments = ((window.begins, self._strike), (window.ends, self._mend))
+        else:
+            moments = ((window.begins - AHEAD, self._arm), (window.ends, self._disarm))
+        one.timers = [self._at(second, step, one) for second, step in moments]
+
+    def unschedule(self, one: Standing) -> None:
+        """It will not happen."""
+        for timer in one.timers:
+            if timer is not None and timer.active():
+                timer.cancel()
+        one.timers = []
 
     @property
     def now(self) -> float:
@@ -281,6 +296,7 @@ class Conductor:
         return 0.0 if self.start is None else float(self.reactor.seconds()) - self.start
 
     async def _arm(self, one: Standing) -> None:
+        one.told = True
         action, window = one.window.action, one.window
         lasts = window.ends - window.begins
         changes: dict[str, Any] = {"enable_in": _duration(max(0.0, window.begins - self.now))}
@@ -304,6 +320,7 @@ class Conductor:
             self._fail(f"{one.name} could not be switched: {error}")
 
     async def _strike(self, one: Standing) -> None:
+        one.told = True
         action = one.window.action
         phrase = parse("fault", action.text, kinds=_container_kinds())
         options = {name: _plain(value) for name, value in phrase.options}
@@ -326,7 +343,7 @@ class Conductor:
             self._fail(f"{one.name} could not be undone: {error}")
             return
         one.off = self.now
-        self._tell("fault_off", f"{one.name} is over", {"fault": one.name})
+        self.tell("fault_off", f"{one.name} is over", {"fault": one.name})
 
     # ---- what the nodes say
 
@@ -342,12 +359,12 @@ class Conductor:
                 self._is_on(one, moment)
             elif change in OVER and one.on is not None and one.off is None:
                 one.off = moment
-                self._tell("fault_off", f"{one.name} is over ({change})", {"fault": one.name})
+                self.tell("fault_off", f"{one.name} is over ({change})", {"fault": one.name})
 
     def _is_on(self, one: Standing, moment: float) -> None:
         one.on = moment
         data = {"fault": one.name, "late": round(moment - one.window.begins, 4)}
-        self._tell("fault_on", f"{one.name}: {one.window.action.text}", data)
+        self.tell("fault_on", f"{one.name}: {one.window.action.text}", data)
 
     def _lost(self, node: str, why: str) -> None:
         if not self._ended:
@@ -363,7 +380,7 @@ class Conductor:
         self._later(LEASE / 3, self._renew)
 
     def _fail(self, why: str) -> None:
-        self._tell("error", why, {})
+        self.tell("error", why, {})
         if not self._told:
             self._told = True
             self._trouble(why)
@@ -401,7 +418,7 @@ class Conductor:
                 try:
                     await self._containers.close()
                 except ContainerError as error:
-                    self._tell("error", str(error), {})
+                    self.tell("error", str(error), {})
             for client in self.clients.values():
                 await client.close()
         return tuple(one.record() for one in self.standings)
@@ -413,13 +430,11 @@ class Conductor:
             return
         if not one.installed:
             return
-        collection: Any = COLLECTIONS[action.form]
-        client = self.clients[one.node]
         try:
-            last = await client.remove(action.on, action.name, collection=collection)
+            last = await self.remove(one)
         except (Unreachable, Refused) as error:
             one.stayed = getattr(error, "status", None) != 404
-            self._tell("error", f"{one.name} could not be removed: {error}", {})
+            self.tell("error", f"{one.name} could not be removed: {error}", {})
             return
         one.installed = False
         one.fired, one.matched = _books(last)
@@ -427,21 +442,30 @@ class Conductor:
             one.off = self.now
         text = f"{one.name}: matched {one.matched}, fired {one.fired}"
         books = {"fault": one.name, "fired": one.fired, "matched": one.matched}
-        self._tell("fault_removed", text, books)
+        self.tell("fault_removed", text, books)
+
+    async def remove(self, one: Standing) -> Any:
+        """Take it off its proxy; the last of its books. Raises Unreachable, Refused."""
+        action = one.window.action
+        collection: Any = COLLECTIONS[action.form]
+        client = self.clients[one.node]
+        return await client.remove(action.on, action.name, collection=collection)
 
     # ---- timers
 
-    def _at(self, second: float, function: Callable[..., Any], *args: Any) -> None:
+    def _at(self, second: float, function: Callable[..., Any], *args: Any) -> Any:
         assert self.start is not None
-        self._later(max(0.0, self.start + second - self.reactor.seconds()), function, *args)
+        return self._later(max(0.0, self.start + second - self.reactor.seconds()), function, *args)
 
-    def _later(self, seconds: float, function: Callable[..., Any], *args: Any) -> None:
-        if not self._ended:
-            self._timers = [timer for timer in self._timers if timer.active()]
-            call = self.reactor.callLater(seconds, lambda: self._keep(function(*args)))
-            self._timers.append(call)
+    def _later(self, seconds: float, function: Callable[..., Any], *args: Any) -> Any:
+        if self._ended:
+            return None
+        self._timers = [timer for timer in self._timers if timer.active()]
+        call = self.reactor.callLater(seconds, lambda: self.keep(function(*args)))
+        self._timers.append(call)
+        return call
 
-    def _keep(self, coroutine: Any) -> None:
+    def keep(self, coroutine: Any) -> None:
         """Run it; whatever it raises is trouble."""
         running: Deferred[Any] = Deferred.fromCoroutine(coroutine)
         self._running.add(running)

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from rascal.containers import Containers
 from rascal.control.client import AsyncClient
 from rascal.errors import RascalError
+from rascal.experiment import replanning
 from rascal.experiment.asking import Asked, ask, ask_until
 from rascal.experiment.conductor import Conductor
 from rascal.experiment.errors import ExperimentError
@@ -341,6 +342,13 @@ class _Running:
             self.kept.troubles.append(event.text)
         if self.watcher is not None:
             self.watcher.event(event)
+
+    def wanted(self, request: Mapping[str, Any]) -> None:
+        """Another time for a planned fault (rascal.experiment.replanning)."""
+        try:
+            replanning.asked(self.conductor, dict(request))
+        except ExperimentError as error:
+            self.tell("error", f"the plan is not changed: {error}", {})
 
     # ---- the phases
 

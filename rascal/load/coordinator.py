@@ -355,6 +355,8 @@ class Coordinator:
                     self.change(profiles)
                 except ConfigErrors as errors:
                     self.event("error", f"the change that was asked for cannot be made: {errors}")
+            elif kind == "fault" and hasattr(self.listener, "wanted"):
+                self._tell("wanted", request)
 
     def _judge(self) -> None:
         """Stop rules; they know by themselves which seconds are complete enough."""

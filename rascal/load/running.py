@@ -71,6 +71,9 @@ class Listener(Protocol):
     def event(self, event: Event) -> None:
         """At once."""
 
+    # A listener may also have `wanted(request)`: what others asked of the run's faults through the
+    # store, as an experiment takes it.
+
 
 class Control(Protocol):
     """What can be asked of a run that goes on."""

@@ -217,6 +217,10 @@ class ActiveRun:
                 more = {"row": row, "flows": view.of(row[0])} if view.flows else row
                 view.hub.publish("second", more)
 
+    def faults(self) -> list[dict[str, Any]]:
+        """The lanes: its own faults, and those that stand on the nodes now."""
+        return self._lanes(self)
+
     def refresh_faults(self) -> None:
         """Tell the faults, if they are not what was told last."""
         faults = self._lanes(self)

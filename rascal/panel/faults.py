@@ -56,7 +56,21 @@ def lanes_of(active: Any, nodes: Any) -> list[dict[str, Any]]:
     for one in own.values():
         one.setdefault("here", False)
         one.setdefault("ends", None)
+        one["away"] = None if over else _away(one, nodes, active.state.get("started"))
     return list(own.values())
+
+
+def _away(lane: Mapping[str, Any], nodes: Any, started: float | None) -> dict[str, Any] | None:
+    """The node of a lane, if it does not answer: its name, why, and since which second."""
+    known = getattr(nodes, "nodes", {})
+    node = known.get(lane.get("node", "")) or next(
+        (one for one in known.values() if lane["proxy"] in (getattr(one, "faults", None) or {})),
+        None,
+    )
+    if node is None or getattr(node, "state", "up") == "up":
+        return None
+    since = max(0.0, getattr(node, "since", 0.0) - (started or time.time()))
+    return {"node": str(node.name), "why": str(getattr(node, "why", "")), "since": round(since, 1)}
 
 
 def is_on(fault: Mapping[str, Any]) -> bool:
@@ -117,7 +131,7 @@ class Noting:
         """An event of the panel's hub."""
         if not isinstance(data, Mapping) or not self.runs.active:
             return
-        if kind in ("faults", "fired", "counters"):
+        if kind in ("faults", "fired", "counters", "node"):
             self._refresh()
         if kind == "faults":
             self._fault(data)

@@ -14,8 +14,8 @@ import attrs
 from rascal.experiment.record import FaultRecord
 from rascal.load.types import Event
 
-ON, OFF, REMOVED = "fault_on", "fault_off", "fault_removed"
-KINDS = (ON, OFF, REMOVED)
+ON, OFF, REMOVED, PLANNED = "fault_on", "fault_off", "fault_removed", "fault_planned"
+KINDS = (ON, OFF, REMOVED, PLANNED)
 """Events of a run that are about a fault; their data names it as PROXY/NAME."""
 NEAR = 1.0
 """Seconds within which two beginnings are the same."""
@@ -101,7 +101,10 @@ class Lanes:
         one.text = one.text or text
         one.node = one.node or str(data.get("node") or "")
         on = bool(one.spans) and one.spans[-1][1] is None
-        if event.kind == ON and not on:
+        if event.kind == PLANNED:
+            times = data.get("planned")
+            one.planned = [[float(times[0]), float(times[1])]] if times else []
+        elif event.kind == ON and not on:
             one.spans.append([event.second, None])
             if data.get("by"):
                 one.by = str(data["by"])

@@ -293,7 +293,7 @@ class Runs(Admission):
         run_id = await self.find(which)
         why = f"stopped by {by}" if by else "stopped in the panel"
         await self.ask(lambda store: store.ask(run_id, "stop", now=now, why=why))
-        return {"run": run_id, "taken": await self._taken(run_id)}
+        return {"run": run_id, "taken": await self.taken(run_id)}
 
     async def change(
         self, which: str, profiles: Mapping[str, str], *, by: str = "", force: bool = False
@@ -302,9 +302,9 @@ class Runs(Admission):
         ConfigErrors, StoreError."""
         run_id = await self.find(which)
         await self.ask(desk.change, run_id, dict(profiles), by, force)
-        return {"run": run_id, "taken": await self._taken(run_id), "profiles": dict(profiles)}
+        return {"run": run_id, "taken": await self.taken(run_id), "profiles": dict(profiles)}
 
-    async def _taken(self, run_id: str) -> bool:
+    async def taken(self, run_id: str) -> bool:
         """Whether the run has seen it; its process looks once a second."""
         ends = float(self.reactor.seconds()) + TAKEN
         while float(self.reactor.seconds()) < ends:

@@ -12,15 +12,15 @@ from rascal.store.rows import dumps
 from rascal.store.values import Run
 from rascal.store.writing import EVENT, checked, event_values
 
-REQUESTS = ("stop", "change", "label")
+REQUESTS = ("stop", "change", "fault", "label")
 
 
 class Tender(Reader):
     """Tends to runs that others made."""
 
     def ask(self, run: str, kind: str, **content: Any) -> str:
-        """Ask a run that goes on to stop, or to change its profile; its process looks about once
-        a second. Gives the run's number.
+        """Ask a run that goes on to stop, to change its profile, or to move a planned fault; its
+        process looks about once a second. Gives the run's number.
 
         Raises:
             StoreError: it has ended, or its process is gone.
