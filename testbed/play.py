@@ -147,7 +147,7 @@ def play(incident: Incident, mode: str, seed: int, given: argparse.Namespace) ->
             return ended("", 2, str(error))
     environ = {
         **os.environ,
-        "RASCAL_TOKEN": os.environ.get("RASCAL_TOKEN", "testbed"),
+        "RASCAL_TOKEN": os.environ.get("RASCAL_TOKEN", "token-of-the-testbed"),
         "MODE": mode,
         "EXPECT": expected,
         **PORTS[mode],
