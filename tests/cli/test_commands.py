@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 LOCAL = {"check", "kinds", "protocols", "recipes", "demo", "token", "completion", "import"}
-LOCAL |= {"load", "agents", "runs", "experiment"}
+LOCAL |= {"load", "agents", "runs", "experiment", "wrap"}
 """Commands that ask no service, and have tests of their own."""
 
 SAME = (
