@@ -155,14 +155,14 @@ def play(incident: Incident, mode: str, seed: int, given: argparse.Namespace) ->
     }
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
-        page = (
-            Path(given.reports) / f"{incident.name}-{mode}-{seed}.html" if given.reports else None
-        )
-        words = ["--html", str(page)] if page else []
+        words = [str(Path(sys.executable).with_name("rascal")), "experiment", "run"]
+        words += [str(incident.file), "--quiet", "--seed", str(seed), "--json", str(out)]
+        words += ["--label", mode, "--label", "testbed"]
+        if given.reports:
+            words += ["--html", str(Path(given.reports) / f"{incident.name}-{mode}-{seed}.html")]
         found = subprocess.run(
-            words,
-            capture_output=True, text=True, env=environ, check=False, timeout=LIMIT,
-        )  # fmt: skip
+            words, capture_output=True, text=True, env=environ, check=False, timeout=LIMIT
+        )
         if not out.exists():
             return ended("", found.returncode, (found.stderr or found.stdout).strip()[-300:])
         told = json.loads(out.read_text("utf-8"))
