@@ -24,7 +24,7 @@ from rascal.panel.scenario_files import is_scenario
 _MARK = re.compile(rb"^(faults|scripts|recipe|expect|phases)\s*:", re.MULTILINE)
 SUFFIXES = (".yml", ".yaml")
 FRESH = 2.0
-LONGEST = 128 << 10
+LONGEST = 40 << 10
 """Bytes of an experiment that is edited here."""
 
 

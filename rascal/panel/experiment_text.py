@@ -108,7 +108,8 @@ def check(
     if nodes and "nodes" not in _top(text, path):
         experiment = attrs.evolve(experiment, nodes=dict(nodes))
     wanted = experiment.scenarios
-    findings: list[ConfigError] = list(_unknown_proxies(experiment, proxies, path))
+    ours = set(experiment.nodes.values()) <= set((nodes or {}).values())
+    findings = list(_unknown_proxies(experiment, proxies if ours else None, path))
     plan: Plan | None = None
     ahead: Outlook | None = None
     known = scenarios if scenarios and scenarios["file"] == wanted else None

@@ -88,6 +88,8 @@ class Call:
             0
         ] != b"application/json":
             raise Problem(415, "content-type", "a change is sent as application/json")
+        if getattr(self.request, "oversize", False):
+            raise self.request.too_large()
         self.request.content.seek(0)
         data = self.request.content.read(BODY + 1)
         if len(data) > BODY:
@@ -128,6 +130,7 @@ class Panel:
         hub: the events of the overview.
         nodes, runs, scenarios, experiments: set by the modules that own them (rascal.panel.nodes,
             rascal.panel.running, rascal.panel.scenario_files, rascal.panel.experiment_files).
+        jobs, observers, targets: likewise (rascal.panel.jobs, .observers, .owned).
     """
 
     def __init__(self, settings: Settings, reactor: Any) -> None:
@@ -144,6 +147,9 @@ class Panel:
         self.runs: Any = None
         self.scenarios: Any = None
         self.experiments: Any = None
+        self.jobs: Any = None
+        self.observers: Any = None
+        self.targets: Any = None
         self.reports: Any = None
         """Makes files of runs (rascal.panel.reports)."""
         self.app = Klein()

@@ -114,9 +114,12 @@ def test_each_mistake_stands_at_its_line(old: str, new: str, line: int | None, s
 
 def test_proxies_that_are_not_there_are_named_with_the_nearest() -> None:
     known = {"db": "main", "cash": "main", "jobs": "main"}
-    found = check(CHECKOUT, "c.yml", SHOP, {}, known, [])["findings"]
+    nodes = {"main": "http://127.0.0.1:8474"}
+    found = check(CHECKOUT, "c.yml", SHOP, nodes, known, [])["findings"]
     assert {one["line"] for one in found} == {13, 14, 15}
     assert "Did you mean 'cash'?" in found[0]["message"]
+    elsewhere = CHECKOUT.replace("load:", "nodes: {other: 'http://192.0.2.1:8474'}\nload:")
+    assert check(elsewhere, "c.yml", SHOP, nodes, known, [])["findings"] == []
 
 
 # ---- changes from the drawing
@@ -390,8 +393,9 @@ def test_write_check_save_and_conflict(panel: PanelProcess) -> None:
     assert panel.call("PUT", f"{api}/..%2fevil.yml", {"text": "x", "digest": ""})[0] == 404
     assert not (panel.folder.parent / "evil.yml").exists()
     assert kept["digest"] != one["digest"]
-    long = {"text": "#" * 200_000, "file": "a.yml"}
-    assert panel.call("POST", f"{api}/check", long)[0] == 413
+    for size in (50_000, 200_000):
+        long = {"text": "#" * size, "file": "a.yml"}
+        assert panel.call("POST", f"{api}/check", long)[0] == 413
 
 
 @pytest.mark.integration

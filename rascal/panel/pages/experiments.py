@@ -15,6 +15,8 @@ from rascal.errors import did_you_mean
 from rascal.experiment.outputs.headline import MEANINGS, SIGNS, word_tone
 from rascal.experiment.schema import schema
 from rascal.experiment.specification import DEFAULT_PHASES, PHASES
+from rascal.experiment.starter import FAULTS
+from rascal.faults.recipes import RECIPES
 from rascal.panel.experiment_files import SUFFIXES, ExperimentFiles
 from rascal.panel.folders import Found
 from rascal.panel.helpers import Helpers, within
@@ -187,6 +189,8 @@ async def _new(call: Call) -> Any:
         "folder": str(experiments.folder.base),
         "proxies": sorted(experiments.proxies() or {}),
         "scenarios": scenarios,
+        "words": {word: does for word, (_, does) in FAULTS.items()},
+        "recipes": {name: one.summary for name, one in RECIPES.items()},
         "node": next(iter(call.panel.settings.nodes.values()), ""),
         "suggested": _free("experiment.yml", names),
     }
