@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rascal.load.redis_link import RedisLink
 
 ANSWER_SECONDS = 5.0
+CLOCK = 0.1
+"""Seconds by which the clock of an agent may be off, at most."""
 
 
 class Member:
@@ -149,6 +151,10 @@ class Enlisting:
     def _unusable(self, beat: Beat) -> str:
         if beat.problem:
             return beat.problem
+        if beat.clock_error > CLOCK:
+            return (
+                f"its clock is known to {1000 * beat.clock_error:.0f} ms only: Redis is slow for it"
+            )
         if self.link.names and beat.name not in self.link.names:
             return "it was not asked for"
         if beat.state != "idle":

@@ -1,7 +1,10 @@
-"""Read a target's proof file from one of its addresses, whatever its name resolves to."""
+"""Read a target's proof: its file, from one of its addresses, or a TXT record of its name."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,6 +39,41 @@ async def fetch_proof(reactor: Any, plan: Plan, address: str, port: int, patienc
     except Exception:  # whatever went wrong, there is no proof
         body.leave()
         return ""
+
+
+async def fetch_record(
+    reactor: Any, name: str, patience: float, servers: Sequence[tuple[str, int]] | None = None
+) -> str:
+    """The texts of a name's TXT records, a line each; "" if there are none."""
+    from twisted.names import dns
+    from twisted.names.client import Resolver
+
+    servers = system_servers() if servers is None else servers
+    if not servers:
+        return ""
+    resolver = Resolver(servers=list(servers), timeout=(1, 3), reactor=reactor)
+    try:
+        asked = resolver.lookupText(name, timeout=(1, 3))
+        answers, _, _ = await asked.addTimeout(patience, reactor)
+    except Exception:  # no such name, no answer: there is no proof
+        return ""
+    found = [
+        b"".join(one.payload.data).decode("utf-8", "replace")
+        for one in answers[:20]
+        if one.type == dns.TXT
+    ]
+    return "\n".join(found)[:LONGEST_PROOF]
+
+
+def system_servers(path: str = "/etc/resolv.conf") -> list[tuple[str, int]]:
+    """The name servers of this machine."""
+    found = []
+    with suppress(OSError, UnicodeDecodeError):
+        for line in Path(path).read_text("utf-8").splitlines():
+            words = line.split()
+            if words[:1] == ["nameserver"] and len(words) > 1 and "%" not in words[1]:
+                found.append((words[1], 53))
+    return found[:3]
 
 
 @implementer(IAgentEndpointFactory)

@@ -8,9 +8,12 @@ fingerprint:
     $ curl http://shop.test/.well-known/rascal-target
     sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 
+or by the same text in a TXT record of `_rascal-target.HOST`, which proves the name and not its
+addresses: whoever answers for a network lists that network instead.
+
 The check is made on the address that is really connected to, for every connection and thus again
 after redirects; so a name that resolves to another address later is asked again. The proof counts
-for the host and the addresses it was read from.
+for the host and the addresses it was read from, and for a day (rascal.load.known_proofs).
 """
 
 from __future__ import annotations
@@ -19,16 +22,29 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+
+import attrs
 
 from rascal.errors import ConfigError, ConfigErrors, LoadError
 from rascal.load.plan import Plan
 
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from rascal.load.known_proofs import KnownProofs
+
 PROOF = "/.well-known/rascal-target"
 LONGEST_PROOF = 4096
+RECORD = "_rascal-target"
+"""The name below the host's whose TXT record holds the same."""
 PATIENCE = 5.0
 """Seconds for each step of a check."""
+AGAIN = 60.0
+"""Seconds until a host that showed no proof is asked again."""
+ASKED = 1000
+"""Hosts that are remembered to have shown none."""
 _SCHEMES = ("http", "https", "http+unix", "https+unix")
 _PATTERN = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 
@@ -52,15 +68,27 @@ class Targets:
     Args:
         allow: host names (`shop.test`, `*.shop.test`), addresses and networks.
         token: the token shared with the targets' owners, if there is one.
+        known: proofs of the last day; None: targets are asked each time.
 
     Raises ConfigErrors if `allow` holds something else.
     """
 
-    def __init__(self, allow: Iterable[str] = (), token: str | bytes | None = None) -> None:
+    def __init__(
+        self,
+        allow: Iterable[str] = (),
+        token: str | bytes | None = None,
+        known: KnownProofs | None = None,
+    ) -> None:
         self.networks: list[Network] = []
         self.hosts: set[str] = set()
         self.token = token
+        self.known = known
+        self.name_servers: list[tuple[str, int]] | None = None
+        """For TXT records; None: those of the system."""
         self._proven: set[tuple[str, str]] = set()
+        self._none: dict[tuple[str, str], float] = {}
+        """Who showed no proof, and when."""
+        self._asking: dict[tuple[str, str], list[Deferred[bool]]] = {}
         findings = []
         for pattern in allow:
             try:
@@ -109,8 +137,7 @@ class Targets:
 
     def proven(self, host: str, address: str) -> None:
         """The target has shown its proof there."""
-        name = host.lower().strip("[]").rstrip(".")
-        self._proven.add((name, str(_mapped(ipaddress.ip_address(address)))))
+        self._proven.add(_where(host, address))
 
     async def check(self, reactor: Any, plan: Plan) -> None:
         """Before load starts: the target resolves, is allowed (or proves itself), takes a
@@ -129,21 +156,94 @@ class Targets:
         for address in addresses:
             if self.permits(host, address):
                 continue
-            if self.token is not None and await self._prove(reactor, plan, address, port):
-                self.proven(host, address)
+            await self.prove(reactor, plan, address)
         good = [address for address in addresses if self.permits(host, address)]
         if not good:
             raise TargetError(f"target {plan.target}: {refusal(host, addresses[0])}")
         await _connect_one(reactor, plan.target, good, port, patience)
 
-    async def _prove(self, reactor: Any, plan: Plan, address: str, port: int) -> bool:
-        """Whether the target shows the fingerprint at this address."""
-        from rascal.load.proof import fetch_proof
+    async def prove(self, reactor: Any, plan: Plan, address: str, *, fresh: bool = False) -> str:
+        """Let the plan's target prove itself at this address: how it did ("file", "dns"), or "".
 
-        assert self.token is not None
-        text = await fetch_proof(reactor, plan, address, port, PATIENCE)
-        lines = {line.strip() for line in text.splitlines()}
-        return fingerprint(self.token) in lines
+        Args:
+            fresh: ask it whatever is known.
+        """
+        if self.token is None:
+            return ""
+        from rascal.load.proof import fetch_proof, fetch_record
+
+        url = urlsplit(plan.target)
+        host, place = _where(url.hostname or "", address)
+        if not fresh and self.known is not None and self.known.holds(host, place):
+            self.proven(host, place)
+            return "known"
+        port = url.port or (443 if url.scheme == "https" else 80)
+        how, wanted = "", fingerprint(self.token)
+        if wanted in _lines(await fetch_proof(reactor, plan, address, port, PATIENCE)):
+            how = "file"
+        elif not _literal(host):
+            name = f"{RECORD}.{host}"
+            found = await fetch_record(reactor, name, PATIENCE, self.name_servers)
+            how = "dns" if wanted in _lines(found) else ""
+        if how:
+            self.proven(host, place)
+        if self.known is not None:
+            if how:
+                self.known.add(host, place, how)
+            else:
+                self.known.drop(host, place)
+        return how
+
+    def ask(
+        self, reactor: Any, plan: Plan, base: str, host: str, address: str
+    ) -> Deferred[bool] | None:
+        """While load runs: whether a host that nobody allowed (of a redirect, or one whose name
+        leads elsewhere now) proves itself there. None: it has not, a moment ago, or cannot.
+
+        Args:
+            base: scheme, host and port, as a URL.
+        """
+        from twisted.internet.defer import Deferred
+
+        where = _where(host, address)
+        asked = self._none.get(where)
+        if self.token is None or (asked is not None and reactor.seconds() - asked < AGAIN):
+            return None
+        waiting: Deferred[bool] = Deferred()
+        if where in self._asking:
+            self._asking[where].append(waiting)
+            return waiting
+        self._asking[where] = [waiting]
+        other = attrs.evolve(plan, target=base)
+
+        def told(how: Any) -> None:
+            well = isinstance(how, str) and bool(how)
+            if not well:
+                while len(self._none) >= ASKED:
+                    self._none.pop(next(iter(self._none)))
+                self._none[where] = reactor.seconds()
+            for one in self._asking.pop(where):
+                if not one.called:
+                    one.callback(well)
+
+        Deferred.fromCoroutine(self.prove(reactor, other, address)).addBoth(told)
+        return waiting
+
+
+def _where(host: str, address: str) -> tuple[str, str]:
+    return host.lower().strip("[]").rstrip("."), str(_mapped(ipaddress.ip_address(address)))
+
+
+def _lines(text: str) -> set[str]:
+    return {line.strip() for line in text.splitlines()}
+
+
+def _literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def refusal(host: str, address: str) -> str:

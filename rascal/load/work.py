@@ -93,6 +93,7 @@ class EngineWork:
         from rascal.load.book import load_bundle
         from rascal.load.engine import Engine
         from rascal.load.http.client import Client
+        from rascal.load.known_proofs import KnownProofs
         from rascal.load.recorder import Recorder
         from rascal.load.targets import Targets
         from rascal.load.world import World
@@ -106,7 +107,8 @@ class EngineWork:
         self.before = set(sys.modules)
         if self.folder:
             sys.path.insert(0, self.folder)
-        targets = Targets(plan.allow, self.options.token or None)
+        token = self.options.token or None
+        targets = Targets(plan.allow, token, KnownProofs(token) if token else None)
         self.book = load_bundle(bundle.files, plan.file, plan.options)
         if check_target:
             await targets.check(self.reactor, plan)

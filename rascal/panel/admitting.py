@@ -115,8 +115,9 @@ class Admission(Orders):
         order = {**entry.order, "entry": entry.id, "by": entry.by}
         try:
             started = await self.in_thread(
-                start, order, str(Path(self.path).parent / "logs"), entry.id
-            )
+                start, order, str(Path(self.path).parent / "logs"), entry.id,
+                self.panel.settings.node_token,
+            )  # fmt: skip
         except BaseException as error:
             self.queue.fail(entry, str(error))
             self.queue_changed()

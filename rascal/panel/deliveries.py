@@ -56,7 +56,8 @@ class Channel(Protocol):
 
 def channels_of(panel: Any) -> dict[str, Channel]:
     """Those that the settings name."""
-    settings, found = panel.settings, {}
+    settings = panel.settings
+    found: dict[str, Channel] = {}
     if settings.webhook:
         found["webhook"] = Webhook(settings.webhook, panel.reactor)
     if settings.mail:

@@ -276,9 +276,7 @@ class JobFile:
                 text = f"there is no scenario file '{scenarios}' beside {shown}"
             else:
                 return main.relative_to(self.base).as_posix()
-        self.findings.append(
-            ConfigError(text, path=shown, option="scenarios", **place(scenarios))
-        )
+        self.findings.append(ConfigError(text, path=shown, option="scenarios", **place(scenarios)))
         return None
 
     def _others(self, error: RascalError) -> None:

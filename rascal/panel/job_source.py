@@ -191,8 +191,15 @@ class Working:
             end_group(self.process.pid)
 
     def run(
-        self, words: Sequence[str], *, seconds: float, what: str, env: Mapping[str, str],
-        cwd: str | None = None, watch: Path | None = None, largest: int = 2 * LARGEST,
+        self,
+        words: Sequence[str],
+        *,
+        seconds: float,
+        what: str,
+        env: Mapping[str, str],
+        cwd: str | None = None,
+        watch: Path | None = None,
+        largest: int = 2 * LARGEST,
         out: Path | None = None,
     ) -> str:
         """Run a program to its end; what it said, both ways, the last 8 KiB of it.
@@ -234,8 +241,13 @@ class Working:
         return text
 
     def _started(
-        self, words: Sequence[str], said: Any, out: Path | None, env: Mapping[str, str],
-        cwd: str | None, what: str,
+        self,
+        words: Sequence[str],
+        said: Any,
+        out: Path | None,
+        env: Mapping[str, str],
+        cwd: str | None,
+        what: str,
     ) -> subprocess.Popen[bytes]:
         try:
             with out.open("wb") if out else nullcontext(said) as result:
@@ -248,8 +260,13 @@ class Working:
             raise Problem(409, "not-possible", text) from error
 
     def _wait(
-        self, process: subprocess.Popen[bytes], seconds: float, what: str,
-        watch: Path | None, largest: int, out: Path | None,
+        self,
+        process: subprocess.Popen[bytes],
+        seconds: float,
+        what: str,
+        watch: Path | None,
+        largest: int,
+        out: Path | None,
     ) -> None:
         ends, measured = time.monotonic() + seconds, 0.0
         while process.poll() is None:

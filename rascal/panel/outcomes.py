@@ -70,8 +70,9 @@ def sentence_of(facts: Mapping[str, Any]) -> str:
     elif facts["state"] == "lost":
         said = "its process has gone without a word"
     else:
-        words, _ = STATUS.get(facts["status"], ("", ""))
-        said = ", ".join(one for one in (facts["outcome"], words) if one) or "ended"
+        known = STATUS.get(facts["status"]) if facts["outcome"] == "completed" else None
+        word, more, _ = known or (str(facts["outcome"] or "ended").capitalize(), "", "")
+        said = f"{word}: {more}" if more else word
         if facts["why"]:
             said += f" ({facts['why']})"
     return f"{facts['name']} #{facts['id']}: {said}"

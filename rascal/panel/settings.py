@@ -40,7 +40,8 @@ PANEL = OptionTable(
     Option("running", "positive", "Runs at the same time; others wait in the queue", 1, maximum=64),
     Option("repositories", "flag", "Take jobs from git repositories (runs their code)", False),
     Option(
-        "repository_folders", "text",
+        "repository_folders",
+        "text",
         "Folders of this machine whose repositories and sub-folders may be jobs as well",
     ),
     Option("session", "duration", "How long a log-in lasts", 12 * 3600.0, minimum=60.0),

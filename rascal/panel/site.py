@@ -293,6 +293,9 @@ class Panel:
         request.setHeader(b"content-type", b"text/html; charset=utf-8")
         here = request.path.decode("utf-8", "replace").strip("/").partition("/")[0]
         known = {"here": here, "caller": caller, "stamp": self.stamp, "title": "Rascal"}
+        inside = caller is not None and bool(caller.form or caller.name)
+        known["lever"] = self.nodes.levers() if inside and self.nodes else None
+        known["who_may"] = self.door.who_may("operator") if inside else ""
         text = self.templates.get_template(template).render({**known, **values})
         return compressed(request, text.encode("utf-8", "replace"))
 

@@ -109,13 +109,14 @@ def _error(found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in one.items() if value is not None}
 
 
-def start(order: Mapping[str, Any], folder: str, name: str) -> Start:
+def start(order: Mapping[str, Any], folder: str, name: str, token: str = "") -> Start:
     """Start the process of an order; to be called where waiting a moment does no harm.
 
     Args:
         order: what rascal.cli.child is told.
         folder: where logs are.
         name: of its log until it has a number.
+        token: for nodes and targets, unless the environment has one.
     """
     Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     log = Path(folder) / f"starting-{os.getpid()}-{name}.log"
@@ -132,6 +133,7 @@ def start(order: Mapping[str, Any], folder: str, name: str) -> Start:
                 pass_fds=(writer,),
                 start_new_session=True,
                 cwd=order.get("cwd") or None,
+                env={**({"RASCAL_TOKEN": token} if token else {}), **os.environ},
             )  # fmt: skip
         assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin as given:

@@ -74,9 +74,10 @@ def place_of(text: str) -> Place:
 
 def targets_for(plan: Plan, token: str) -> Targets:
     """Whom this process may send load to."""
+    from rascal.load.known_proofs import KnownProofs
     from rascal.load.targets import Targets
 
-    return Targets(plan.allow, token or None)
+    return Targets(plan.allow, token or None, KnownProofs(token) if token else None)
 
 
 @attrs.frozen

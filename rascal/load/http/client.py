@@ -45,6 +45,7 @@ class Client:
         self.now: Callable[[], float] = reactor.seconds
         self.plan = plan
         self.allowed = allowed
+        self._ask = getattr(allowed, "ask", None)
         self.timeout = plan.timeout
         self.connect_timeout = plan.connect_timeout
         self.resend = plan.resend
@@ -68,6 +69,15 @@ class Client:
         self.own_trust: ssl.SSLContext | None = None
         """The context that was set as `tls`."""
         self._stock: dict[Origin | None, Any] = {}
+
+    def prove(self, host: str, port: int, tls: bool, address: str) -> Deferred[bool] | None:
+        """Whether a host that is not allowed proves itself at this address; None: it cannot."""
+        if self._ask is None:
+            return None
+        name = f"[{host}]" if ":" in host else host
+        base = f"{'https' if tls else 'http'}://{name}:{port}"
+        asked: Deferred[bool] | None = self._ask(self.reactor, self.plan, base, host, address)
+        return asked
 
     @property
     def in_flight(self) -> int:

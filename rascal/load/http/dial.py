@@ -106,7 +106,16 @@ class Dial:
         try:
             client.allowed("localhost" if origin.unix else origin.host, address)
         except Exception as error:
-            self._failed_here(error)
+            asked = (
+                None if origin.unix else client.prove(origin.host, origin.port, origin.tls, address)
+            )
+            if asked is None:
+                self._failed_here(error)
+                return
+            self._last = error
+            self._step = "prove"
+            self._watch(self.ends)
+            asked.addCallback(self._proved, address)
             return
         self._began = now = client.now()
         self._watch(now + (self.ends - now) / (len(self._addresses) + 1))
@@ -120,6 +129,14 @@ class Dial:
             self._write(True)
         else:
             self._failed_here(OSError(number, os.strerror(number)))
+
+    def _proved(self, well: bool, address: str) -> None:
+        """An address that nobody allowed has shown that it may be loaded, or has not."""
+        if self.over or self._step != "prove" or self._address != address:
+            return
+        if well:
+            self._addresses.insert(0, address)
+        self._next()
 
     def _connect(self, address: str) -> int:
         origin = self.pool.origin
@@ -249,6 +266,9 @@ class Dial:
             return
         if self._step == "resolve":
             self._fail(RequestFailed("timeout", f"looking up '{self.pool.origin.host}'"))
+            return
+        if self._step == "prove":
+            self._next()  # it goes on asking; what waits here says that it is not allowed
             return
         what = "no connection" if self._step == "connect" else "no TLS"
         seconds = f"{self.pool.client.connect_timeout:g}s"

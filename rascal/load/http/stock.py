@@ -100,7 +100,7 @@ class _Endpoint:
         problem: Exception = RequestFailed("refused", "no address")
         for address in await self._addresses():
             try:
-                client.allowed("localhost" if address[:1] == "/" else self._host, address)
+                await self._allowed(address)
                 protocol = await self._endpoint(address).connect(factory)
             except CancelledError:
                 raise
@@ -111,6 +111,16 @@ class _Endpoint:
                 _bound_heads(protocol)
                 return protocol
         raise problem
+
+    async def _allowed(self, address: str) -> None:
+        """Raises TargetError: it is not allowed, and does not prove itself."""
+        client, unix = self._client, address[:1] == "/"
+        try:
+            client.allowed("localhost" if unix else self._host, address)
+        except Exception:
+            asked = None if unix else client.prove(self._host, self._port, self._tls, address)
+            if asked is None or not await asked:
+                raise
 
     async def _addresses(self) -> tuple[str, ...]:
         if self._host[:1] == "/" or is_literal(self._host):
