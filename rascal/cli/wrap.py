@@ -324,13 +324,13 @@ def explain(found: Wrap, flags: Flags) -> None:
             for index, proxy in enumerate(backend.proxies):
                 one = proxy.endpoint
                 spoken = TITLES.get(one.spoken, "") if one.spoken != one.protocol else ""
-                needed = "; ".join(backend.seen.needed_by)
+                why = "; ".join(dict.fromkeys([one.why, *backend.seen.needed_by]))
                 rows.append(
                     [
                         backend.name if not index else "",
                         f"{one.protocol}{f' ({spoken})' if spoken else ''}",
-                        f"{one.why}; {needed}" if not index else one.why,
-                        f"{proxy.name} in {node.name}: port {one.port}, to {proxy.upstream}",
+                        why if not index else one.why,
+                        f"{proxy.name} ({node.name}:{one.port})",
                     ]
                 )
     if rows:

@@ -1,4 +1,4 @@
-"""`rascal wrap` on three Compose projects of other people's shape, up on a real engine, and faulted.
+"""`rascal wrap` on three Compose projects of other shapes, up on a real engine, and faulted.
 
 Minutes, images and an engine: apart from the other integration tests (mark `slow`).
 """
@@ -66,7 +66,9 @@ def test_a_django_application_with_postgresql_and_redis(tmp_path: Path) -> None:
             with client.fault("web", "error(503) match path=/health"):
                 assert place.get("/health").status_code == 503
                 assert place.get("/notes").ok
-        assert place.get("/visits").json() == {"visits": 2}
+        assert place.get("/visits").json() == {
+            "visits": 3
+        }  # one of them while the database was slow
 
 
 def test_a_php_application_with_mariadb_and_memcached(tmp_path: Path) -> None:
@@ -121,7 +123,7 @@ def test_workers_with_rabbitmq(tmp_path: Path) -> None:
         until(lambda: place.get("/").json().get("done") == 3)
         stands_between(place, "api", "broker")
         with place.client() as client:
-            before = client.counters()["proxies"]["broker"]["connections"]["accepted"]
+            before = client.counters()["broker"]["connections"]
             assert before >= 2 + 4  # two workers, and one for each request
             with client.fault("broker", "delay 300ms"):
                 assert place.post("/").elapsed.total_seconds() > 0.6
