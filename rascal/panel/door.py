@@ -85,6 +85,16 @@ class Door:
         """Nobody has to log in."""
         return not self.settings.tokens
 
+    def who_may(self, role: Role) -> str:
+        """The names of those who have at least that role, in words; "" without log-in."""
+        order = ("viewer", "operator", "admin")
+        names = [
+            one.name
+            for one in self.settings.tokens
+            if one.name and order.index(one.role) >= order.index(role)
+        ]
+        return ", ".join(sorted(set(names)))
+
     def caller(self, request: Any) -> Caller | None:
         """Who asks; None: somebody who has to log in. Raises Problem for what is refused."""
         host = _header(request, b"host")

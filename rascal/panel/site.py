@@ -381,7 +381,7 @@ class Panel:
 
     def site(self) -> ControlSite:
         """The factory of its connections."""
-        return ControlSite(_Root(self), self.reactor)
+        return ControlSite(_Root(self), self.reactor, limit=BODY)
 
     async def close(self) -> None:
         """The service stops."""
