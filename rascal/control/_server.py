@@ -65,7 +65,7 @@ class HttpRequest(Request):
         """The headers are complete."""
         self.content = self._body = BytesIO()
         channel: Any = self.channel
-        self._limit = LIMITS.get(getattr(channel, "_path", b""), BODY)
+        self._limit = LIMITS.get(getattr(channel, "_path", b""), channel.site.limit)
         if length is not None and length > self._limit:
             self.oversize = True
             if length > DRAINED:
@@ -172,12 +172,18 @@ def last_words(channel: Any, problem: Problem) -> None:
 
 
 class ControlSite(Site):
-    """A site without an access log: what changes something is logged where it is changed."""
+    """A site without an access log: what changes something is logged where it is changed.
+
+    Args:
+        door: the resource that takes every request.
+        reactor: whose clock time-outs go by.
+        limit: bytes of a body, but for the addresses in LIMITS.
+    """
 
     noisy = False
     displayTracebacks = False  # noqa: N815  (Twisted's name)
 
-    def __init__(self, door: Resource, reactor: Any = None) -> None:
+    def __init__(self, door: Resource, reactor: Any = None, limit: int = BODY) -> None:
         super().__init__(
             door,
             requestFactory=HttpRequest,
@@ -186,6 +192,7 @@ class ControlSite(Site):
             parsePOSTFormSubmission=False,
         )
         self.open: dict[Channel, None] = {}
+        self.limit = limit
 
     def protocol(self) -> Channel:  # type: ignore[override]
         """A connection; Twisted's own would also speak HTTP/2, which nobody needs here."""
