@@ -68,7 +68,8 @@ async def _list(call: Call) -> Any:
     live = sorted(snapshot["active"].values(), key=lambda one: int(one["id"]))
 
     def address(page: int) -> str:
-        return "/runs?" + urlencode(search.query(page=str(page) if page > 1 else ""))
+        query = urlencode(search.query(page=str(page) if page > 1 else ""))
+        return f"/runs?{query}" if query else "/runs"
 
     return "runs.html", {
         "title": "Runs",

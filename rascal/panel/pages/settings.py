@@ -78,13 +78,12 @@ def _general(call: Call) -> dict[str, Any]:
 
 def _options(settings: Settings) -> Iterator[dict[str, Any]]:
     for option in PANEL.values():
-        value = getattr(settings, option.name, None)
-        usual = PANEL.plain({}).__dict__.get(option.name)
+        value = getattr(settings, option.name, option.default)
         yield {
             "name": option.name,
-            "help": option.help,
+            "help": option.help.replace("`", ""),
             "value": shown(option.name, value),
-            "set": bool(value) and str(value) != str(usual),
+            "set": bool(value) and str(value) != str(option.default),
         }
 
 

@@ -64,12 +64,13 @@ def kept_of(record: Record, name: str, expect: str, **changes: Any) -> Kept:
 
 def put(
     store: Store, system: str, *, expect: str = "graceful", name: str = "shop", seed: int = 5,
-    rate: float = 100, stopped: str = "", probe: bool = False, **changes: Any,
+    rate: float = 100, stopped: str = "", probe: bool = False,
+    planned: Mapping[str, Any] | None = None, **changes: Any,
 ) -> str:  # fmt: skip
-    """Keep a run of that system; its number."""
+    """Keep a run of that system; its number. `planned` is more of its plan."""
     make: Callable[[World], Record] = SYSTEMS[system][0]
     record = make(World(rate, seed, probe=probe))
-    plan = {"target": "http://127.0.0.1:8080", "name": name, "seed": seed}
+    plan = {"target": "http://127.0.0.1:8080", "name": name, "seed": seed, **(planned or {})}
     run = store.create(
         plan,
         {"experiment.yml": FILE.format(name=name, expect=expect).encode(), "shop.py": b"#"},
