@@ -174,14 +174,15 @@ class Shop:
         assert reply.status_code == 200, reply.text
 
     def again(self, order: int) -> None:
-        """Have the job of this order delivered once more."""
-        code = (
-            f"from shop.{self.mode} import queue as q; q.queue.enqueue('shop.jobs.fulfil', {order})"
-        )
-        code = f"from shop.parts import names; names.install(); {code}"
-        subprocess.run(
-            [python()[0], "-c", code], check=True, env={**os.environ, **self.environment}
-        )
+        """Have the job of this order delivered once more, and wait until it is done."""
+        job = f"'shop.jobs.fulfil', {order}, job_id='order-{order}'"
+        code = f"from shop.{self.mode} import queue; queue.queue.enqueue({job})"
+        words = [python()[0], "-c", f"from shop.parts import names; names.install(); {code}"]
+        subprocess.run(words, check=True, env={**os.environ, **self.environment})
+        end = time.monotonic() + PATIENCE
+        while self.get(f"/orders/{order}").json()["status"] != "finished":
+            assert time.monotonic() < end, self.logs
+            time.sleep(0.1)
 
     @property
     def logs(self) -> str:
