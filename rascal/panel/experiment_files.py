@@ -42,6 +42,7 @@ class ExperimentFiles:
         self._panel = panel
         self._reactor = panel.reactor
         self._known: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._plans: dict[str, tuple[Any, dict[str, Any]]] = {}
         self._specs: dict[str, tuple[Any, dict[str, Any]]] = {}
         self._listed: tuple[float, list[Found]] | None = None
 
@@ -134,6 +135,18 @@ class ExperimentFiles:
                 for one in spec["findings"]
             ]
         return found
+
+    async def plan(self, found: Found) -> dict[str, Any]:
+        """Findings and plan of a file as it is. Raises Problem."""
+        text, _ = await self.text(found)
+        checked = await self.check(text, found.name)
+        self._plans[found.name] = (found.stamp, checked)
+        return checked
+
+    def last_plan(self, found: Found) -> dict[str, Any] | None:
+        """What `plan` gave last, if the file has not changed."""
+        there = self._plans.get(found.name)
+        return there[1] if there is not None and there[0] == found.stamp else None
 
     async def _spec(self, wanted: str, name: str) -> dict[str, Any]:
         """What the scenario file beside an experiment declares."""

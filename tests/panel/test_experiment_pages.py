@@ -375,6 +375,8 @@ def test_write_check_save_and_conflict(panel: PanelProcess) -> None:
     status, checked = panel.call("POST", f"{api}/check", {"text": CHECKOUT, "file": "checkout.yml"})
     assert (status, checked["findings"]) == (200, []), checked
     assert checked["plan"]["load"]
+    assert panel.call("GET", f"{api}/checkout.yml/plan") == (200, checked)
+    assert '"load":' in page(panel, "/experiments/checkout")[1], "what was read last is there"
     one = panel.call("GET", f"{api}/checkout.yml")[1]
     change = {"text": one["text"], "file": "checkout.yml", "fault": 2, "begins": 90, "ends": 100}
     status, changed = panel.call("POST", f"{api}/moved", change)

@@ -20,7 +20,7 @@ from rascal.faults.recipes import RECIPES
 from rascal.panel.experiment_files import SUFFIXES, ExperimentFiles
 from rascal.panel.folders import Found
 from rascal.panel.helpers import Helpers, within
-from rascal.panel.pages.scenarios import QUICK, WARM, runs_of, url_of
+from rascal.panel.pages.scenarios import QUICK, runs_of, url_of
 from rascal.panel.scenario_files import dumps
 from rascal.panel.site import Call, Panel
 
@@ -40,9 +40,6 @@ def routes(panel: Panel) -> None:
         panel.closing.append(helpers.close)
     panel.experiments = ExperimentFiles(panel, helpers)
     panel.templates.globals |= {"sign_of": sign_of, "signs": SIGNS}
-    begin = getattr(panel.reactor, "callWhenRunning", None)
-    if begin is not None:
-        begin(_warm, panel)
     panel.page("/experiments", _page)
     panel.page("/experiments/new", _new, "operator")
     panel.page("/experiments/<path:name>", _one)
@@ -56,15 +53,9 @@ def routes(panel: Panel) -> None:
     panel.asks(f"{api}/starter", _starter, "operator")
     panel.api("POST", f"{api}/fits", _fits, "operator")
     panel.api("GET", f"{api}/<path:name>", _get)
+    panel.api("GET", f"{api}/<path:name>/plan", _plan)
     panel.api("PUT", f"{api}/<path:name>", _save, "operator")
     panel.api("POST", f"{api}/<path:name>/repeat", _repeat, "operator")
-
-
-def _warm(panel: Panel) -> None:
-    timer = panel.reactor.callLater(
-        WARM, lambda: panel.experiments.all_facts().addErrback(lambda failure: None)
-    )
-    panel.closing.append(lambda: timer.cancel() if timer.active() else None)
 
 
 def sign_of(word: str) -> dict[str, str]:
@@ -143,7 +134,7 @@ async def _one(call: Call, name: str) -> Any:
     experiments: ExperimentFiles = call.panel.experiments
     found = await experiments.find(name)
     text, _ = await experiments.text(found)
-    checked = await _quickly(call, experiments.check(text, found.name), None)
+    checked = experiments.last_plan(found)
     facts = await _quickly(call, experiments.facts(found), experiments.known(found))
     runs = await _quickly(call, runs_of(call, "experiment"), [])
     row = _row(found, facts, runs)
@@ -239,6 +230,11 @@ async def _get(call: Call, name: str) -> Any:
     facts = await experiments.facts(found)
     row = _row(found, facts, await runs_of(call, "experiment"))
     return {**row, "text": text, "digest": digest, "phases": facts.get("phases", {})}
+
+
+async def _plan(call: Call, name: str) -> Any:
+    """Findings and plan of a file as it is."""
+    return await call.panel.experiments.plan(await call.panel.experiments.find(name))
 
 
 # ---- while it is written

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import deferLater
 
 from rascal.control._problems import Problem
 from rascal.panel.folders import Found
@@ -20,6 +21,8 @@ QUICK = 0.03
 """Seconds that a page waits for what is slow; the rest comes later."""
 WARM = 0.5
 """Seconds after the start until files are read for the first time."""
+TEMPLATES = ("scenarios.html", "scenario.html", "experiments.html", "experiment.html",
+             "experiment_edit.html", "experiment_new.html")  # fmt: skip
 SHOWN = 8
 """Runs of a file."""
 HISTORY = 200
@@ -66,14 +69,19 @@ def routes(panel: Panel) -> None:
 
 
 def _warm(panel: Panel) -> None:
-    timer = panel.reactor.callLater(WARM, lambda: _read_all(panel.scenarios))
+    """Soon after the start, so that the first visit waits for nothing."""
+    timer = panel.reactor.callLater(WARM, _read_all, panel)
     panel.closing.append(lambda: timer.cancel() if timer.active() else None)
 
 
-def _read_all(scenarios: ScenarioFiles) -> None:
+def _read_all(panel: Panel) -> None:
     async def every() -> None:
-        for found in await scenarios.files():
-            scenarios.known(found)
+        for found in await panel.scenarios.files():
+            panel.scenarios.known(found)
+        await panel.experiments.all_facts()
+        for name in TEMPLATES:
+            panel.templates.get_template(name)
+            await deferLater(panel.reactor, 0.0)
 
     Deferred.fromCoroutine(every()).addErrback(lambda failure: None)  # pages will say it
 

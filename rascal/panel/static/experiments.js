@@ -1,5 +1,5 @@
 // Experiments: the list, one of them, a new one, and the editor with the plan beside it.
-import { may, say, send } from "./shell.js";
+import { say, send } from "./shell.js";
 import { asking, copies, el, pending } from "./lib/ask.js";
 import { times } from "./lib/format.js";
 import { Editor, allowed, pathAt } from "./editor.js";
@@ -55,8 +55,8 @@ async function look() {
   };
   show();
   new ResizeObserver(() => { if (checked?.plan) drawPlan(byId("plan"), checked.plan); }).observe(byId("plan"));
-  if (checked || !may("operator")) return;
-  try { checked = await send("POST", "experiments/check", { text: byId("text").textContent, file: data.file }); show(); } catch (error) { trouble(error); }
+  // What the server knew was drawn at once; the proxies or the scenario file may have changed since.
+  try { checked = await send("GET", `experiments/${addressed(data.file)}/plan`); show(); } catch (error) { trouble(error); }
 }
 
 const where = (one) => `${one.file ?? data.file}${one.line ? `:${one.line}` : ""}`;
