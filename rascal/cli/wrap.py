@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from rascal.cli.output import NOT_WELL, as_json, cannot, heading, leave, paragraph, say, table
+from rascal.cli.output import NOT_WELL, as_json, cannot, leave, say, table
 from rascal.errors import ConfigError, ConfigErrors, did_you_mean
 
 if TYPE_CHECKING:
-    from rascal.wrapping.planning import Backend, Wrap
+    from rascal.wrapping.plans import Backend, Wrap
     from rascal.wrapping.recognising import Told
     from rascal.wrapping.words import Server
     from rascal.wrapping.writing import File
@@ -105,6 +105,7 @@ def wrap(what: tuple[str, ...], **given: Any) -> None:
 
 def of_project(path: str | None, flags: Flags) -> None:
     """Wrap a Compose project. Raises ConfigErrors."""
+    from rascal.cli.wrap_plan import data_of, explain
     from rascal.config import installed
     from rascal.wrapping.planning import plan
     from rascal.wrapping.reading import chosen, read_project
@@ -119,12 +120,12 @@ def of_project(path: str | None, flags: Flags) -> None:
         if flags.json_:
             as_json(data_of(found))
         else:
-            explain(found, flags)
+            explain(found, keep_ports=flags.keep_ports)
         if not found.nodes:
             leave(NOT_WELL)
         return
     if not found.nodes:
-        explain(found, flags)
+        explain(found, keep_ports=flags.keep_ports)
         raise ConfigError("there is nothing to put a proxy before: nothing was written")
     from rascal.wrapping.writing import write
 
@@ -309,107 +310,6 @@ def next_steps(found: Wrap, flags: Flags) -> None:
         say(f"  rascal experiment run {folder / flags.to / first.proxies[0].name}.yml")
     if flags.panel:
         say("  http://127.0.0.1:8480/      the panel; log in with the token")
-
-
-# ---- explaining
-
-
-def explain(found: Wrap, flags: Flags) -> None:
-    """What would be done, and why."""
-    from rascal.wrapping.recognising import TITLES
-
-    rows = []
-    for node in found.nodes:
-        for backend in node.backends:
-            for index, proxy in enumerate(backend.proxies):
-                one = proxy.endpoint
-                spoken = TITLES.get(one.spoken, "") if one.spoken != one.protocol else ""
-                why = "; ".join(dict.fromkeys([one.why, *backend.seen.needed_by]))
-                rows.append(
-                    [
-                        backend.name if not index else "",
-                        f"{one.protocol}{f' ({spoken})' if spoken else ''}",
-                        why if not index else one.why,
-                        f"{proxy.name} ({node.name}:{one.port})",
-                    ]
-                )
-    if rows:
-        heading("Proxies")
-        table(["SERVICE", "PROTOCOL", "WHY", "PROXY"], rows)
-        heading("What moves")
-        for backend in found.backends.values():
-            paragraph(_moves(found, backend, flags))
-    others = [one for one in found.seen if not one.wrapped]
-    if others:
-        heading("Left as they are")
-        rows = []
-        for seen in others:
-            waits = ", ".join(found.clients.get(seen.service.name, ()))
-            reason = seen.refused or "an application: nothing here needs it"
-            rows.append([seen.service.name, reason + (f"; waits for {waits}" if waits else "")])
-        table(["SERVICE", "WHY"], rows)
-    if found.notes:
-        heading("To know")
-        for note in found.notes:
-            paragraph(f"! {note}")
-    say()
-    if found.nodes:
-        where = found.target or "not known: nothing is published (--target URL)"
-        say(f"the application, for experiments: {where}")
-
-
-def _moves(found: Wrap, backend: Backend, flags: Flags) -> str:
-    from rascal.wrapping.planning import names_of
-
-    service = backend.seen.service
-    parts = []
-    for network in service.networks:
-        names = ", ".join(f"'{name}'" for name in names_of(service, network))
-        parts.append(f"on {network} {names} is the proxy")
-    fixed = [ip for one in service.networks.values() for ip in (one.ipv4, one.ipv6) if ip]
-    if fixed:
-        parts.append(f"so is {', '.join(fixed)}")
-    text = f"{backend.name}: {'; '.join(parts)}; the server itself is '{backend.upstream}' on "
-    text += backend.network
-    if backend.moved:
-        ports = ", ".join(one.published or str(one.first) for one in backend.moved)
-        where = "" if flags.keep_ports else ", for 127.0.0.1 alone unless an address is given"
-        text += f"; port {ports} of the host leads to the proxy{where}"
-    return text
-
-
-def data_of(found: Wrap) -> dict[str, Any]:
-    """The same for programs."""
-    services = {}
-    for seen in found.seen:
-        backend = found.backends.get(seen.service.name)
-        services[seen.service.name] = {
-            "wrapped": backend is not None,
-            "title": seen.title,
-            "needed_by": list(seen.needed_by),
-            "refused": seen.refused or None,
-            "waits_for": list(found.clients.get(seen.service.name, ())),
-            "upstream": backend.upstream if backend else None,
-            "network": backend.network if backend else None,
-            "proxies": [
-                {
-                    "name": proxy.name,
-                    "node": found.node_of(seen.service.name).name,
-                    "protocol": proxy.endpoint.protocol,
-                    "spoken": proxy.endpoint.spoken,
-                    "port": proxy.endpoint.port,
-                    "why": proxy.endpoint.why,
-                }
-                for proxy in (backend.proxies if backend else ())
-            ],
-        }
-    return {
-        "files": list(found.project.source.files),
-        "target": found.target or None,
-        "nodes": {node.name: f"http://127.0.0.1:{node.control}" for node in found.nodes},
-        "services": services,
-        "notes": list(found.notes),
-    }
 
 
 # ---- a list of servers

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from rascal.wrapping.merging import depends, listed, named
-from rascal.wrapping.planning import PANEL, Backend, Node, Wrap
+from rascal.wrapping.plans import PANEL, Backend, Node, Wrap
 from rascal.wrapping.shapes import DEFAULT, Port, Service
 from rascal.wrapping.yamlfile import Block, Items, Text, dump, is_null
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from rascal.wrapping.planning import PANEL, Node, Wrap
+from rascal.wrapping.plans import PANEL, Node, Wrap
 from rascal.wrapping.recognising import TITLES
 
 TRIES: Mapping[str, tuple[str, ...]] = {

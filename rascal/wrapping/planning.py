@@ -16,105 +16,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-import attrs
-
 from rascal.errors import ConfigError
+from rascal.wrapping.known import by_image
+from rascal.wrapping.plans import (
+    CONTROL,
+    OWN,
+    PROXY,
+    SHARED,
+    Backend,
+    Node,
+    Place,
+    Proxy,
+    Wrap,
+    names_of,
+)
 from rascal.wrapping.recognising import DONE, Endpoint, Recogniser, Seen, Told
 from rascal.wrapping.references import Reference, references
-from rascal.wrapping.shapes import Port, Project, Service
-
-PROXY = "rascal-proxy"
-OWN = "rascal-control"
-"""The network on which a node's control port is published."""
-SHARED = "rascal-backends"
-CONTROL = 8474
-PANEL = 8480
-
-
-@attrs.frozen(kw_only=True)
-class Proxy:
-    """One proxy of a node."""
-
-    name: str
-    endpoint: Endpoint
-    upstream: str
-    """The backend's new name."""
-
-
-@attrs.frozen(kw_only=True)
-class Backend:
-    """A service behind proxies."""
-
-    seen: Seen
-    proxies: tuple[Proxy, ...]
-    upstream: str
-    network: str
-    """The new one that it is on."""
-    calls: bool
-    """Whether it calls others, and so has a network of its own."""
-    moved: tuple[Port, ...]
-    """Published ports that are the node's now."""
-    kept: tuple[Port, ...]
-    """Published ports that stay its own."""
-
-    @property
-    def name(self) -> str:
-        return self.seen.service.name
-
-
-@attrs.define(kw_only=True)
-class Place:
-    """What a node is called on a network."""
-
-    aliases: list[str] = attrs.field(factory=list)
-    ipv4: str = ""
-    ipv6: str = ""
-
-
-@attrs.define(kw_only=True)
-class Node:
-    """One rascal-proxy container."""
-
-    name: str
-    control: int
-    """Its port on the host."""
-    backends: list[Backend] = attrs.field(factory=list)
-    places: dict[str, Place] = attrs.field(factory=dict)
-    waits: dict[str, str] = attrs.field(factory=dict)
-    """Backends that are started before it, with the condition."""
-
-    @property
-    def proxies(self) -> Iterator[Proxy]:
-        for backend in self.backends:
-            yield from backend.proxies
-
-
-@attrs.frozen(kw_only=True)
-class Wrap:
-    """The whole plan."""
-
-    project: Project
-    seen: tuple[Seen, ...]
-    nodes: tuple[Node, ...]
-    joins: Mapping[str, tuple[str, ...]]
-    """Further networks of services that are not wrapped."""
-    clients: Mapping[str, tuple[str, ...]]
-    """Nodes that a service waits for."""
-    target: str
-    """Where the application is, for load; "" if nothing says it."""
-    entry: str
-    """The service that is the target."""
-    own: str
-    """The network that nodes and panel have for themselves."""
-    notes: tuple[str, ...]
-
-    @property
-    def backends(self) -> dict[str, Backend]:
-        return {one.name: one for node in self.nodes for one in node.backends}
-
-    def node_of(self, backend: str) -> Node:
-        """The node before a backend."""
-        return next(n for n in self.nodes if any(b.name == backend for b in n.backends))
+from rascal.wrapping.shapes import Project, Service
 
 
 def plan(
@@ -180,6 +98,11 @@ class _Planner:
         for backend in backends:
             if backend.seen.hint:
                 self.notes.append(f"{backend.name} ({backend.seen.title}): {backend.seen.hint}")
+            if lost := self.lost(backend, joins):
+                self.notes.append(
+                    f"{backend.name} does not reach {', '.join(lost)} any more: nothing here says "
+                    f"that it calls them. If it does, leave it out: --skip {backend.name}"
+                )
         return Wrap(
             project=self.project,
             seen=tuple(self.seen.values()),
@@ -305,6 +228,25 @@ class _Planner:
             )
         joins.setdefault(name, []).append(caller.network)
 
+    def lost(self, backend: Backend, joins: Mapping[str, Iterable[str]]) -> list[str]:
+        """Services that it could call, and that stay where it is no more.
+
+        Servers of a known kind call nobody; of others a file of their own may say whom.
+        """
+        service = backend.seen.service
+        known = by_image(service.image)
+        if (known and known.serves) or backend.seen.endpoints[0].why.startswith("variable"):
+            return []
+        return [
+            name
+            for name, seen in self.seen.items()
+            if not seen.wrapped
+            and set(seen.service.networks) & set(service.networks)
+            and backend.network not in joins.get(name, ())
+            and backend.name not in self.names.get(name, ())
+            and not any(one.depends.get(name) == DONE for one in self.project.services.values())
+        ]
+
     # ---- order
 
     def waits(self, nodes: list[Node]) -> dict[str, tuple[str, ...]]:
@@ -377,15 +319,6 @@ class _Planner:
             return "", ""
         best = min(found, key=lambda one: one[0])
         return best[1], best[2]
-
-
-def names_of(service: Service, network: str) -> list[str]:
-    """All names under which a service is known on a network."""
-    joined = service.networks.get(network)
-    several = [service.name, *(joined.aliases if joined else ()), service.container]
-    if service.hostname and service.hostname != service.name:
-        several.append(service.hostname)
-    return [name for name in dict.fromkeys(several) if name]
 
 
 def _names(service: str, endpoints: tuple[Endpoint, ...]) -> Iterator[tuple[str, Endpoint]]:

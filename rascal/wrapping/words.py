@@ -14,7 +14,7 @@ import attrs
 from rascal.errors import ConfigError, ConfigErrors, did_you_mean
 from rascal.wrapping.inifile import section
 from rascal.wrapping.known import HTTP_PORTS, PORTS, SCHEMES, SECURE
-from rascal.wrapping.planning import CONTROL
+from rascal.wrapping.plans import CONTROL
 from rascal.wrapping.recognising import TITLES, spoken_here
 
 HOME = "127.0.0.1"

@@ -9,7 +9,8 @@ from typing import Any
 
 from rascal.config import installed
 from rascal.wrapping.composing import Wish, compose_text
-from rascal.wrapping.planning import Wrap, plan
+from rascal.wrapping.planning import plan
+from rascal.wrapping.plans import Wrap
 from rascal.wrapping.reading import Source, read_project
 from rascal.wrapping.shapes import Project, shape
 from rascal.wrapping.yamlfile import plain, read

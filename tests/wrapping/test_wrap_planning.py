@@ -18,7 +18,7 @@ from rascal.config.tokens import hash_token
 from rascal.errors import ConfigError
 from rascal.wrapping.composing import CHECK, Wish, compose_text, ini_of
 from rascal.wrapping.inifile import node_ini
-from rascal.wrapping.planning import Wrap, names_of
+from rascal.wrapping.plans import Wrap, names_of
 from rascal.wrapping.reading import read_project
 from rascal.wrapping.shapes import shape
 
@@ -170,6 +170,23 @@ def test_a_backend_still_reaches_what_is_left_out(tmp_path: Path) -> None:
     """
     found = top_of(plan_of(tmp_path, text, skip=["db"]))["services"]
     assert found["db"]["networks"] == {"default": None, "rascal-to-api": None}
+
+
+def test_whom_a_backend_does_not_reach_any_more_is_said(tmp_path: Path) -> None:
+    found = plan_of(
+        tmp_path,
+        """
+        services:
+          grafana: {image: grafana, environment: {SOURCE_URL: "http://prometheus:9090"}}
+          prometheus: {image: prom/prometheus}
+          web: {build: ., environment: {DB_HOST: db}}
+          db: {image: postgres}
+        """,
+    )
+    assert set(found.backends) == {"prometheus", "db"}
+    (note,) = found.notes
+    assert note.startswith("prometheus does not reach web any more")
+    assert note.endswith("--skip prometheus")
 
 
 def test_links_lead_to_the_node(tmp_path: Path) -> None:

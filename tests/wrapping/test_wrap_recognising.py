@@ -9,7 +9,7 @@ from composed import plan_of
 
 from rascal.config import installed
 from rascal.wrapping.known import PORTS, SCHEMES, SERVERS, by_image
-from rascal.wrapping.planning import Wrap
+from rascal.wrapping.plans import Wrap
 from rascal.wrapping.recognising import FALLBACK, Told, spoken_here
 
 
