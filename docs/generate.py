@@ -402,6 +402,7 @@ def load_blocks() -> dict[str, Callable[[], str]]:
     from rascal.load.meanings import MEASURES, OUTCOMES
     from rascal.load.watch import UNSOUND
     from rascal.load.wishes import PLAN, SHARE
+    from rascal.panel.settings import PANEL
 
     def measures() -> str:
         rows = [("`p50`, `p95`, `p99.9` …", "duration", "time of the served calls, a percentile")]
@@ -412,6 +413,7 @@ def load_blocks() -> dict[str, Callable[[], str]]:
 
     return {
         "table agent": lambda: options_table(table_facts(AGENT)),
+        "table panel": lambda: options_table(table_facts(PANEL)),
         "table plan": lambda: options_table(table_facts(PLAN)),
         "table share": lambda: options_table(table_facts(SHARE)),
         "load-statuses": lambda: table(("status", "meaning"), STATUSES),
