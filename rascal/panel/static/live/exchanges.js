@@ -5,12 +5,18 @@ import { Tag, html, useEffect, useRef, useState, useTopics } from "./use.js";
 
 const MOST = 120;
 const time = (t) => `${clock(t)}.${String(Math.floor((Math.max(0, t) % 1) * 1000)).padStart(3, "0")}`;
-const message = (one) => one.text || one.command || Object.values(one.fields ?? {}).join(" ");
+const TELLING = ["query", "sql", "statement", "path", "args", "key", "name", "recipient", "address", "topic", "question"]; // of a message's fields, what says most
+const message = (one) => {
+  if (one.text) return one.text;
+  const fields = one.fields ?? {}, most = TELLING.map((name) => fields[name]).find((value) => value != null && value !== "" && typeof value !== "object");
+  if (most == null) return one.command || Object.values(fields).filter((value) => typeof value === "string").join(" ");
+  return String(most).toUpperCase().startsWith(String(one.command).toUpperCase()) ? String(most) : `${one.command ?? ""} ${most}`.trim();
+};
 const place = (one) => one.proxy ?? one.flow ?? "";
 const outcome = (one) => one.out ?? one.outcome ?? "";
 const took = (one) => one.ms ?? (one.seconds == null ? null : 1000 * one.seconds);
 const failed = (one) => one.kind === "call" || !["ok", "served", "", "reply"].includes(outcome(one));
-const details = (one) => [one.detail, one.request && `→ ${one.request}`, one.reply && `← ${one.reply}`, one.fields && Object.entries(one.fields).map(([name, value]) => `${name}: ${value}`).join("\n")].filter(Boolean).join("\n\n");
+const details = (one) => [one.detail, one.request && `→ ${one.request}`, one.reply && `← ${one.reply}`, one.fields && Object.entries(one.fields).map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join("\n")].filter(Boolean).join("\n\n");
 
 function Row({ one, open, onOpen }) {
   const more = details(one), says = message(one), key = one.key;
@@ -25,7 +31,7 @@ export function Exchanges() {
   const [only, setOnly] = useState(""), [open, setOpen] = useState(null), [held, setHeld] = useState(null), box = useRef();
   const list = held ?? store.exchanges, places = [...new Set(list.map(place))].filter(Boolean).sort();
   const wanted = (one) => !only || (only === "*fault" ? one.fault : only === "*failed" ? failed(one) : place(one) === only);
-  const rows = list.filter(wanted).slice(-MOST).reverse();
+  const rows = list.filter(wanted).slice(-MOST).sort((a, b) => b.t - a.t || b.key - a.key);
   useEffect(() => { if (only.startsWith("*") || places.includes(only)) return; if (only) setOnly(""); }, [places.join()]);
   const hold = () => setHeld(held ? null : [...store.exchanges]);
   const nothing = only ? "Nothing of this kind in the sample." : going() ? "Nothing yet. Calls that fail, and messages through the proxies, appear here." : "No call failed, and nothing was recorded of the proxies' messages.";

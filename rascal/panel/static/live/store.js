@@ -55,7 +55,8 @@ export const shown = () => {
 export const rowAt = () => {
   const { data, cursor, state } = store;
   if (!data?.length) return null;
-  const at = data.index(cursor ?? (going() ? Math.max(0, (state.closed ?? 0) - 1) : data.last));
+  let at = data.index(cursor ?? (going() ? Math.max(0, (state.closed ?? 0) - 1) : data.last));
+  if (cursor == null && !going()) { const offered = data.get("offered"); while (at > 0 && !offered[at]) at -= 1; } // of a run that is over: its last second under load
   return at < 0 ? null : at;
 };
 

@@ -61,7 +61,7 @@ function Phases() {
     const from = one.entered ?? one.from, next = store.phases[i + 1], to = next?.entered ?? one.to ?? Math.max(from, now());
     if (outside(from, to)) return null;
     return html`<li key=${one.kind} class=${`phase ${one.kind === "fault" ? "fault" : ""} ${going() && to > now() ? "" : "past"}`} style=${place(from, to)} aria-current=${one === current ? "step" : undefined}
-      title=${`${one.name}, ${clock(from)} to ${clock(to)}`}>${one.name}${one.kind === "fault" && html` <span class="num">${lettersIn(from, to)}</span>`}</li>`;
+      title=${`${one.name}, ${clock(from)} to ${clock(to)}`}><span class="lbl">${one.name}${one.kind === "fault" && html` <span class="num">${lettersIn(from, to)}</span>`}</span></li>`;
   })}</ol></div>`;
 }
 

@@ -39,7 +39,7 @@ function so(v) {
   const phase = phaseNow()?.kind, low = v.kept != null ? ` Goodput is at ${share(v.kept)} of what is usual, at the same offered load.` : "";
   if (!v.word) return phase === "fault" ? `${v.remark ? `${capital(v.remark)}.` : ""}${low}`.trim() || "The fault is on; its effect is being measured." : "The baseline is being measured: what is usual, before anything goes wrong.";
   const remark = v.remark ? ` ${capital(v.remark)}.` : "";
-  return `So far ${about.meanings[v.word] ?? "as named"}.${low}${remark || (phase === "fault" ? " Recovery is judged once the fault ends." : "")}`;
+  return `So far: ${(about.meanings[v.word] ?? "as named").replace(/^stuck: /, "")}.${low}${remark || (phase === "fault" ? " Recovery is judged once the fault ends." : "")}`;
 }
 
 function Word({ word, fallback }) {
@@ -49,7 +49,7 @@ function Word({ word, fallback }) {
 }
 
 function Why({ v }) {
-  const lines = v.reasons ?? [];
+  const lines = (v.reasons ?? []).filter((one) => !(v.sentence ?? "").includes(String(one)));
   if (!lines.length) return null;
   return html`<ul class="reasons" aria-label="Why">${lines.map((one) => html`<li key=${one}>${capital(String(one))}</li>`)}</ul>`;
 }
