@@ -22,6 +22,8 @@ WANTED = 30.0
 QUICK = 0.03
 """Seconds that the first page waits for the first look."""
 TOKEN_FILE, PASSWORD = "RASCAL_TOKEN_FILE", "RASCAL_REDIS_PASSWORD"
+CHECK = "check-agents"
+"""What an agent calls its run while it is checked (rascal.load.checking)."""
 BUSY = 0.9
 """Share of a core from which on an agent is told to be busy."""
 LAG = 0.1
@@ -148,21 +150,25 @@ class Agents:
 
     def _agent(self, beat: Any) -> dict[str, Any]:
         found = {name: getattr(beat, name) for name in ("name", "host", "pid", "version", "run")}
-        state, words = "up", "waits"
+        # A check is no run.
+        trial = beat.run == CHECK
+        run = "" if trial else beat.run
+        state, words = "up", "is checked" if trial else "waits"
         if beat.problem:
             state, words = "away", "cannot be used"
-        elif beat.run:
+        elif run:
             state, words = "up", "works"
-        elif beat.state != "idle":
+        elif beat.state != "idle" and not trial:
             words = beat.state
         if not beat.problem and (beat.cpu > BUSY or beat.lag > LAG):
             state, words = "slow", f"{words}, busy"
-        run = beat.run if beat.run in getattr(self.panel.runs, "going", {}) else ""
+        here = run in getattr(self.panel.runs, "going", {})
         return found | {
+            "run": run,
             "state": beat.state if beat.state else "idle",
             "mark": state,
             "words": words,
-            "link": f"/runs/{run}/live" if run else "",
+            "link": f"/runs/{run}/live" if here else "",
             "cpu": beat.cpu,
             "lag": beat.lag,
             "clock": beat.clock_error,
@@ -184,15 +190,22 @@ class Agents:
                 mark, words = OWN.get(state, ("up", "works"))
                 found.append(
                     {
-                        "name": name, "host": one.get("host", ""), "pid": one.get("pid"),
-                        "version": one.get("version", ""), "run": run,
-                        "link": f"/runs/{run}/live", "state": "running",
+                        "name": name,
+                        "host": one.get("host", ""),
+                        "pid": one.get("pid"),
+                        "version": one.get("version", ""),
+                        "run": run,
+                        "link": f"/runs/{run}/live",
+                        "state": "running",
                         "mark": mark,
-                        "words": words, "cpu": one.get("cpu"),
-                        "lag": None if lag is None else lag / 1000, "clock": None, "problem": one.get("why", ""),
+                        "words": words,
+                        "cpu": one.get("cpu"),
+                        "lag": None if lag is None else lag / 1000,
+                        "clock": None,
+                        "problem": one.get("why", ""),
                         "shared": False,
                     }
-                )  # fmt: skip
+                )
         return found
 
     # ---- one request of each

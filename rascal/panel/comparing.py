@@ -6,6 +6,7 @@ the comparisons of the command line (rascal.store.compare, rascal.experiment.out
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -25,8 +26,9 @@ SHOWN = ("good", "failed", "p95", "in_flight", "attempts")
 """The curves: calls served, calls that failed, milliseconds, calls, attempts per call."""
 _AT = {name: at for at, name in enumerate(COLUMNS)}
 _FAILED = [_AT[name] for name in CLASSES if name != "good"]
-COMMIT = ("repository", "commit", "ref")
+COMMIT = ("source", "ref", "commit")
 """What a job knows of the code that was tested, and keeps with its run."""
+_UNIT = re.compile(r"(?<=\d)(us|ms|s)\b")
 TONES = {"better": "ok", "worse": "bad"}
 
 
@@ -194,7 +196,7 @@ def _objectives(said: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             if one is None:
                 cells.append({"text": "not asked", "quiet": True})
                 continue
-            cell = {"text": value_text(one["type"], one["value"]), "met": one["met"]}
+            cell = {"text": spaced(value_text(one["type"], one["value"])), "met": one["met"]}
             if cells and first is not None and first["met"] != one["met"]:
                 cell |= {"change": "✓ → ✗" if first["met"] else "✗ → ✓",
                          "tone": "bad" if first["met"] else "ok"}  # fmt: skip
@@ -298,7 +300,12 @@ def _value(one: Any, which: int) -> str:
     value = one.values[which]
     if one.unit == "share":
         return share_text(value)
-    return rate_text(value) if one.unit == "rate" else time_text(value)
+    return rate_text(value) if one.unit == "rate" else spaced(time_text(value))
+
+
+def spaced(text: str) -> str:
+    """`6.0 ms`: as the rest of the panel writes it."""
+    return _UNIT.sub(r" \1", text)
 
 
 def difference_text(one: Any) -> str:
@@ -309,12 +316,12 @@ def difference_text(one: Any) -> str:
     if one.unit == "share":
         return f"{one.verdict} by {100 * low:.1f} to {100 * high:.1f} points"
     text = rate_text if one.unit == "rate" else time_text
-    return f"{one.verdict} by {text(low)} to {text(high)}"
+    return spaced(f"{one.verdict} by {text(low)} to {text(high)}")
 
 
 def _code(reader: Any, first: str, other: str) -> list[dict[str, str]]:
     """The commit that was tested, where a job knows it."""
-    both = [reader.run(one).about for one in (first, other)]
+    both = [reader.run(one).about.get("job") or {} for one in (first, other)]
     found = []
     for name in COMMIT:
         old, new = (str(one.get(name) or "") for one in both)

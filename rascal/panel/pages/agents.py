@@ -8,6 +8,7 @@ from typing import Any
 from rascal.control._problems import Problem
 from rascal.errors import ConfigErrors, RascalError
 from rascal.panel.agents import Agents
+from rascal.panel.comparing import spaced
 from rascal.panel.site import Call, Panel
 from rascal.report.words import time_text
 
@@ -17,7 +18,7 @@ EXAMPLE = "redis://127.0.0.1:6379"
 def routes(panel: Panel) -> None:
     """Add the addresses."""
     agents = Agents(panel)
-    panel.templates.filters |= {"time": time_text}
+    panel.templates.filters |= {"time": lambda seconds: spaced(time_text(seconds))}
     panel.page("/agents", partial(_page, agents))
     panel.api("GET", "/api/v1/agents", partial(_list, agents))
     panel.api("POST", "/api/v1/agents/check", partial(_check, agents), "operator")

@@ -22,7 +22,7 @@ async def _page(call: Call) -> Any:
     except Problem as problem:
         if call.query.get("runs") and problem.code != "which-runs":
             raise
-        return "compare.html", {"title": "Compare", "runs": [], "report": ""}
+        return "compare.html", {"title": "Compare", "here": "runs", "runs": [], "report": ""}
 
     def look(store: Any) -> list[dict[str, Any]]:
         return [history.row(store, one) for one in numbers]
@@ -31,6 +31,7 @@ async def _page(call: Call) -> Any:
     both = len(runs) == 2 and all(one["word"] for one in runs)
     return "compare.html", {
         "title": f"Compare {', '.join('#' + one for one in numbers)}",
+        "here": "runs",
         "runs": runs,
         "report": f"/compare/report.html?runs={','.join(numbers)}" if both else "",
         "others": [_without(numbers, one) for one in numbers],

@@ -55,7 +55,7 @@ def _tab(slug: str) -> Any:
             "tabs": TABS,
             "tab": slug,
             "it": found,
-            "may_run": call.caller.may("operator"),
+            "may_try": call.caller.may("admin"),
         }
 
     return page
@@ -118,8 +118,14 @@ async def _targets(call: Call) -> dict[str, Any]:
         hosts = [
             {"host": one, "state": "allowed", "why": why} for one in call.panel.settings.targets
         ]
-    return {"hosts": hosts, "proof": found.get("proof") or {"path": PROOF, "text": ""},
-            "known": bool(found)}  # fmt: skip
+    proof = {"path": PROOF, "record": "", "text": "", **(found.get("proof") or {})}
+    check = str(found.get("check") or "") if call.caller.may("operator") else ""
+    return {
+        "hosts": hosts,
+        "proof": proof,
+        "needs": str(found.get("needs") or ""),
+        "check": check,
+    }
 
 
 def _tokens(call: Call) -> dict[str, Any]:

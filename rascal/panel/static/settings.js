@@ -1,7 +1,7 @@
 // Settings: log out, copy, try an observer, the audit log as it grows.
 import { say, send } from "./shell.js";
 import { copies } from "./lib/ask.js";
-import { moments, refresher } from "./lib/refresh.js";
+import { moments, refresh, refresher } from "./lib/refresh.js";
 import { listen } from "./lib/stream.js";
 
 document.getElementById("log-out")?.addEventListener("click", async () => {
@@ -13,6 +13,17 @@ document.addEventListener("click", async (event) => {
   button.disabled = true;
   try { const found = await send("POST", button.dataset.try); if (found?.ok === false) say(`It failed: ${found.why}`, true); else say("It was told."); setTimeout(() => location.reload(), 600); }
   catch (error) { say(error.message, true); button.disabled = false; }
+});
+document.getElementById("prove")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target, said = document.getElementById("proved"), error = document.getElementById("prove-error");
+  error.textContent = ""; said.className = "dim"; said.textContent = "Looking…";
+  try {
+    const found = await send("POST", form.dataset.path, { target: form.elements.target.value.trim() });
+    said.className = `word ${found.ok ? "ok" : "bad"}`;
+    said.textContent = `${found.ok ? "✓" : "✗"} ${found.host} is ${found.state}: ${found.why}`;
+    await refresh("hosts");
+  } catch (problem) { said.textContent = ""; error.textContent = problem.message; }
 });
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 copies();
