@@ -222,7 +222,8 @@ HEAD = """\
 # the original, then run `rascal wrap --force`.
 #
 #   docker compose -f {output} up
-#   docker compose up --remove-orphans           without proxies again, with the same volumes
+#   docker compose -f {output} down && docker compose up
+#                                       without proxies again, with the same volumes
 #
 # The servers are on networks of their own now; under their names the proxies answer. What the
 # proxies do: {to}/proxies.ini.

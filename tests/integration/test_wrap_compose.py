@@ -106,7 +106,8 @@ def test_a_php_application_with_mariadb_and_memcached(tmp_path: Path) -> None:
         place.rascal("experiment", "check", str(place.folder / "rascal" / "database.yml"))
 
         # And without proxies again.
-        place.compose("up", "-d", "--remove-orphans", files=())
+        place.compose("down", "-t", "2")
+        place.compose("up", "-d", files=())
         until(lambda: place.get("/posts").ok, UP)
         assert place.get("/posts").json() == posts
         assert "rascal-proxy" not in place.compose("ps", files=())

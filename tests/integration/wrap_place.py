@@ -190,10 +190,9 @@ def project(name: str, folder: Path, port: str, **environ: str) -> Iterator[Plac
     place = Place(folder / name, {port: number, **environ})
     place.url = f"http://127.0.0.1:{number}"
     with ExitStack() as ending:
-        ending.callback(
-            place.compose, "down", "-v", "--rmi", "local", "--remove-orphans", "-t", "2",
-            files=(), check=False,
-        )  # fmt: skip
+        gone = ("down", "-v", "--rmi", "local", "--remove-orphans", "-t", "2")
+        ending.callback(place.compose, *gone, files=(), check=False)
+        ending.callback(place.compose, *gone, check=False)  # its networks stand in this file alone
         yield place
 
 
