@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from rascal.config import Configuration
 
 
-def make_site(node: Any) -> Any:
-    """The twisted.web.server.Site that serves a node's control API."""
+def make_site(node: Any, pages: Any = None) -> Any:
+    """The twisted.web.server.Site that serves a node's control API; `pages` is asked first for
+    what browsers show."""
     from rascal.control._site import make_site as make
 
-    return make(node)
+    return make(node, pages=pages)
 
 
 def check_exposure(configuration: Configuration) -> None:

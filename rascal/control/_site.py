@@ -103,6 +103,9 @@ class Stream:
 
 Handler = Callable[..., Any]
 
+Pages = Callable[[Any, str], Any]
+"""Answers what browsers ask for pages; None for everything else."""
+
 Served = Callable[[HttpRequest, float], None]
 """Gets a request that was answered (`rule`, `code`) and how many seconds it took."""
 
@@ -285,6 +288,7 @@ class Door(Resource):
         from rascal.control.toxiproxy import Compatible
 
         self.compatible = Compatible(api)
+        self.pages: Pages | None = None
 
     def render(self, request: Any) -> Any:
         """Answer a request."""
@@ -302,7 +306,9 @@ class Door(Resource):
         except UnicodeDecodeError:
             body = tell(request, Problem(400, "address", "the address is not UTF-8"))
             return b"" if request.method == b"HEAD" else body
-        answer = self.compatible.serve(request, path)
+        answer = self.pages(request, path) if self.pages is not None else None
+        if answer is None:
+            answer = self.compatible.serve(request, path)
         if answer is not None:
             return answer
         try:
@@ -376,6 +382,15 @@ def make_api(node: Any, registry: Registry | None = None) -> Api:
     return api
 
 
-def make_site(node: Any, registry: Registry | None = None, *, reactor: Any = None) -> Site:
-    """The web site of a node's API; `reactor` times idle connections out."""
-    return ControlSite(Door(make_api(node, registry)), reactor)
+def make_site(
+    node: Any,
+    registry: Registry | None = None,
+    *,
+    reactor: Any = None,
+    pages: Pages | None = None,
+) -> Site:
+    """The web site of a node's API; `reactor` times idle connections out, `pages` is asked before
+    the API."""
+    door = Door(make_api(node, registry))
+    door.pages = pages
+    return ControlSite(door, reactor)

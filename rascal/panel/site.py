@@ -8,18 +8,15 @@ coroutines. What they raise on purpose becomes an error page or a problem object
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from functools import cache, cached_property
+from functools import cached_property
 from importlib import import_module
-from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs
 
 import attrs
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from klein import Klein
 from klein.resource import KleinResource
 from twisted.internet.defer import CancelledError, Deferred
@@ -27,14 +24,14 @@ from twisted.logger import Logger
 from twisted.web.resource import Resource
 from werkzeug.exceptions import HTTPException
 
-from rascal import __version__
 from rascal.control._auth import Role
 from rascal.control._json import dumps
 from rascal.control._problems import CONTENT_TYPE, Problem, from_error
 from rascal.control._server import ControlSite
 from rascal.control._site import address_of, our_mistake
 from rascal.errors import RascalError
-from rascal.panel.compressed import compressed, shortened
+from rascal.panel import assets
+from rascal.panel.compressed import compressed
 from rascal.panel.door import HEADERS, LOOKING, Caller, Door
 from rascal.panel.hub import Hub
 from rascal.panel.settings import Settings
@@ -58,13 +55,6 @@ MODULES = ("nodes_api", "runs_api", "login", "overview", "proxies", "scenarios",
            "runs", "downloads", "live", "compare", "agents", "settings", "jobs",
            "connect")  # fmt: skip
 """Modules of rascal.panel.pages; each has routes(panel). What is not there yet is left out."""
-TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain; charset=utf-8",
-    ".md": "text/plain; charset=utf-8",
-}
 
 
 @attrs.define
@@ -155,14 +145,7 @@ class Panel:
         self.app = Klein()
         self.app.url_map.strict_slashes = False
         self.app.handle_errors(HTTPException)(self._not_routed)
-        self.templates = Environment(
-            loader=PackageLoader("rascal.panel"),
-            autoescape=select_autoescape(default=True),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self.templates.globals |= {"sections": SECTIONS, "version": __version__}
+        self.templates = assets.environment(SECTIONS)
         self.get("/static/<path:path>", self._static, open_=True)
         self.api("GET", "/api/v1/events", self._events)
         for name in MODULES:
@@ -362,22 +345,16 @@ class Panel:
         hub.read(request, call.caller, after)
         return STREAMING
 
-    @cached_property
+    @property
     def stamp(self) -> str:
-        """A short digest of all static files: part of their addresses, so caches may keep them."""
-        digest = hashlib.sha256()
-        for name in sorted(_names()):
-            digest.update(name.encode() + _file(name))
-        return digest.hexdigest()[:12]
+        """Part of the addresses of static files."""
+        return assets.stamp()
 
     def _static(self, call: Call, path: str) -> Raw:
-        name = path.partition("/")[2] if path.startswith(f"{self.stamp}/") else path
-        if name not in _names():
+        name, kind, kept = assets.asked(path)
+        if not name:
             raise Problem(404, "unknown-address", "there is no such file")
-        age = "public, max-age=31536000, immutable" if name != path else "no-cache"
-        suffix = "." + name.rpartition(".")[2]
-        kind = TYPES.get(suffix, "application/octet-stream")
-        return Raw(_file(name), kind, {"cache-control": age}, short=_short(name))
+        return Raw(assets.known()[name], kind, {"cache-control": kept}, short=assets.short(name))
 
     def site(self) -> ControlSite:
         """The factory of its connections."""
@@ -406,29 +383,3 @@ class _Root(Resource):
 
     def render(self, request: Any) -> Any:
         return self.routes.render(request)
-
-
-_CACHE: dict[str, bytes] = {}
-
-
-def _names() -> frozenset[str]:
-    if not _CACHE:
-        _collect(files("rascal.panel") / "static", "")
-    return frozenset(_CACHE)
-
-
-def _collect(folder: Any, prefix: str) -> None:
-    for one in folder.iterdir():
-        if one.is_dir():
-            _collect(one, f"{prefix}{one.name}/")
-        elif not one.name.startswith("."):
-            _CACHE[prefix + one.name] = one.read_bytes()
-
-
-def _file(name: str) -> bytes:
-    return _CACHE[name]
-
-
-@cache
-def _short(name: str) -> bytes:
-    return shortened(_file(name), 9)

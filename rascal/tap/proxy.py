@@ -185,7 +185,8 @@ class ProxyService(service.MultiService):
 
         configuration = self.node.configuration
         check_exposure(configuration)
-        site = secured(make_site(self.node), configuration)
+        pages = NodePages(self.node, self.reactor)
+        site = secured(make_site(self.node, pages), configuration)
         self.control = listen_site(self.reactor, address, site)
         scheme = "https" if configuration.control_certificate else "http"
         log.info("control API on {scheme}://{address}", scheme=scheme, address=address)
@@ -213,6 +214,48 @@ class ProxyService(service.MultiService):
             log.failure("reload failed")
         else:
             log.info("reload: {summary}", summary=changes.summary())
+
+
+class NodePages:
+    """The panel's pages about this node alone, for browsers that come to its control port.
+
+    They are loaded, in a thread, when a browser asks for the first time: most nodes never show one,
+    and proxies must not stand still meanwhile.
+    """
+
+    def __init__(self, node: Any, reactor: Any) -> None:
+        self._node = node
+        self._reactor = reactor
+        self._pages: Any = None
+
+    def __call__(self, request: Any, path: str) -> Any:
+        """An answer to what a browser asks for a page; None if it is something else."""
+        if request.method not in (b"GET", b"HEAD"):
+            return None
+        shown = b"text/html" in (request.getHeader(b"accept") or b"")
+        page = shown and (path in ("", "proxies") or path.startswith("proxies/"))
+        if not page and not path.startswith("static/"):
+            return None
+        if self._pages is not None:
+            return self._pages.answer(request, path)
+        from twisted.internet.threads import deferToThreadPool
+        from twisted.web.server import NOT_DONE_YET
+
+        pool = self._reactor.getThreadPool()
+        loaded = deferToThreadPool(self._reactor, pool, self._load)
+        loaded.addCallback(lambda _: self._late(request, path))
+        loaded.addErrback(lambda failure: log.failure("a page could not be shown", failure))
+        return NOT_DONE_YET
+
+    def _load(self) -> None:
+        from rascal.panel.alone import Pages
+
+        self._pages = Pages(self._node)
+
+    def _late(self, request: Any, path: str) -> None:
+        if request.channel is not None:
+            request.write(self._pages.answer(request, path))
+            request.finish()
 
 
 def secured(site: Any, configuration: Configuration) -> Any:

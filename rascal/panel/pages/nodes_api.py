@@ -71,12 +71,18 @@ async def _look(call: Call, node: str, rest: str) -> Any:
 
 
 async def _check(call: Call, node: str, rest: str) -> Any:
-    """What would come of a fault that is added, or of a change of one."""
+    """What would come of a fault that is added, or of a change of one; {"problem": …} is an answer
+    too: while one types it is nothing to complain of."""
     parts = rest.split("/")
     if len(parts) not in (3, 4) or parts[0] != "proxies" or parts[2] not in COLLECTIONS:
         raise Problem(404, "unknown-address", f"nothing can be checked at {rest[:100]}")
     method = "POST" if len(parts) == 3 else "PATCH"
-    return await _ask(call, node, method, rest, {"check": "yes"}, call.body())
+    try:
+        return await _ask(call, node, method, rest, {"check": "yes"}, call.body())
+    except Problem as problem:
+        if problem.status not in (400, 409, 422):
+            raise
+        return {"problem": problem.json()}
 
 
 async def _proxy_added(call: Call, node: str) -> Any:

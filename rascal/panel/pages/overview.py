@@ -1,4 +1,4 @@
-"""The overview: what is on now. Its islands draw it from the events; without JavaScript it is a list."""
+"""The overview: what is on now, drawn from the events; without JavaScript it is a list."""
 
 from __future__ import annotations
 

@@ -46,11 +46,13 @@ export async function editFault({ node, proxy, fault = "", collection = "faults"
   });
 }
 
+const optionsOf = (kind, protocol) => (kind === "error" ? { error: protocol.name === "http" ? "503" : Object.keys(protocol.errors ?? {})[0] ?? "" } : { ...START[kind] });
+
 /** What the form holds at first: of nothing, or of something that is there. */
-function begin({ now, collection, kind, tables: { kinds, recipes } }) {
+function begin({ now, collection, kind, tables: { kinds, recipes, protocol } }) {
   if (!now) {
     const first = kind || (kinds.delay ? "delay" : Object.keys(kinds)[0]);
-    return { mode: collection === "scripts" ? "script" : collection === "recipes" ? "recipe" : "fault", kind: first, recipe: Object.keys(recipes)[0] ?? "", options: { ...START[first] }, clauses: { for: "60s" }, name: "", text: "", steps: "" };
+    return { mode: collection === "scripts" ? "script" : collection === "recipes" ? "recipe" : "fault", kind: first, recipe: Object.keys(recipes)[0] ?? "", options: optionsOf(first, protocol), clauses: { for: "60s" }, name: "", text: "", steps: "" };
   }
   const { structure = {}, text } = now;
   const clauses = Object.fromEntries(CLAUSES.filter((name) => structure[name] != null).map((name) => [name, name === "match" ? now.match : Array.isArray(structure[name]) ? structure[name].join(",") : String(structure[name])]));
@@ -147,11 +149,12 @@ function Form({ node, proxy, tables: known, now, fault, collection, kind, end })
   }, [asText, where]);
 
   const change = (part, name, value) => { touch(new Set([...touched, part === "form" ? name : `${part}/${name}`.replace("clauses/", "")])); set(part === "form" ? { ...form, [name]: value } : { ...form, [part]: { ...form[part], [name]: value } }); };
-  const pick = (name) => { touch(new Set()); set({ ...form, kind: name, options: { ...START[name] }, clauses: mapOf(form.clauses, (key) => !["at", "direction"].includes(key)) }); };
+  const pick = (name) => { touch(new Set()); set({ ...form, kind: name, options: optionsOf(name, protocol), clauses: mapOf(form.clauses, (key) => !["at", "direction"].includes(key)) }); };
   const findings = result.error ? (result.error.problem?.errors ?? [{ title: result.error.message }]) : [];
   const errors = {};
   for (const one of findings) { const key = owner(one, form.mode); errors[key] ??= one.title; }
-  const shown = (key) => (touched.has(key) || touched.has("all") ? errors[key] : undefined);
+  const filled = (key) => (key.startsWith("options/") ? form.options[key.slice(8)] : form.clauses[key] ?? form[key]) || false;
+  const shown = (key) => (touched.has(key) || touched.has("all") || filled(key) ? errors[key] : undefined);
   const drawn = new Set(["text", "steps", "name", ...CLAUSES, ...Object.keys(table?.properties ?? {}).map((name) => `options/${name}`)]);
   const rest = Object.entries(errors).filter(([key]) => !drawn.has(key)).map(([, text]) => text);
   const save = async (on) => {
@@ -180,12 +183,12 @@ function Form({ node, proxy, tables: known, now, fault, collection, kind, end })
   return html`<form onSubmit=${(e) => { e.preventDefault(); save(true); }}>
     <header><h2 id="faultform-title">${fault ? html`Change <em>${fault}</em> on ${proxy}` : `Add to ${proxy}`}</h2>
       ${!fault && html`<div class="seg" role="group" aria-label="What to add">${[["fault", "Fault"], ["recipe", "Recipe"], ["script", "Script"], ["text", "Sentence"]].filter(([mode]) => mode !== "recipe" || Object.keys(recipes).length).map(([mode, word]) => html`<button type="button" aria-pressed=${String(form.mode === mode)}
-        onClick=${() => { touch(new Set()); set({ ...form, mode, ...(mode === "text" && said && form.mode === "fault" ? { text: result.said.text.replace(/ name [\w.-]+$/, "") } : {}), ...(mode === "recipe" || form.mode === "recipe" ? { options: mode === "fault" ? { ...START[form.kind] } : {} } : {}) }); }}>${word}</button>`)}</div>`}
+        onClick=${() => { touch(new Set()); set({ ...form, mode, ...(mode === "text" && said && form.mode === "fault" ? { text: result.said.text.replace(/ name [\w.-]+$/, "") } : {}), ...(mode === "recipe" || form.mode === "recipe" ? { options: mode === "fault" ? optionsOf(form.kind, protocol) : {} } : {}) }); }}>${word}</button>`)}</div>`}
     </header>
     <div class="two ${form.mode === "fault" && !fault ? "" : "one"}">
       ${form.mode === "fault" && !fault && html`<${Choices} tables=${known} chosen=${form.kind} choose=${pick} />`}
       <div class="fields">
-        ${form.mode === "fault" && html`<p class="lead">${about?.summary}</p>
+        ${form.mode === "fault" && html`<p class="lead">${about?.summary.replace(/ \(rascal .*\)/, "")}</p>
           ${first.map(option)}
           ${protocol.messages || about?.levels.includes("message") ? clause("match", "Only if", matchHint, example) : clause("match", "Only if", "Empty: every connection. Field: client", "client=10.0.0.0/8")}
           <div class="pair">${clause("for", "Ends by itself after", "Empty: when you turn it off", "60s")}${clause("probability", "In how many cases", "Empty: in all", "20%")}</div>

@@ -1,5 +1,5 @@
 // What the nodes have, kept up to date by their events: the same in the panel and on a node's own page.
-import { send } from "../shell.js";
+import { send, token } from "../shell.js";
 import { listen } from "./stream.js";
 
 const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content ?? "";
@@ -13,9 +13,12 @@ export const place = (node, path) => (alone ? path : `nodes/${part(node)}/${path
 /** The path of a proxy in it. */
 export const at = (proxy, ...rest) => ["proxies", proxy, ...rest].map(part).join("/");
 /** What would come of adding (POST) or changing (PATCH) a fault: { text, says, match, structure }; throws what is wrong. */
-export const check = (node, path, body, change) => (alone
-  ? send(change ? "PATCH" : "POST", `${path}?check=yes`, body)
-  : send("POST", `nodes/${part(node)}/check/${path}`, body));
+export async function check(node, path, body, change) {
+  if (alone) return send(change ? "PATCH" : "POST", `${path}?check=yes`, body);
+  const found = await send("POST", `nodes/${part(node)}/check/${path}`, body);
+  if (found.problem) throw Object.assign(new Error(found.problem.title), { problem: found.problem });
+  return found;
+}
 /** The page of a proxy. */
 export const page = (node, proxy) => `/proxies/${part(proxy)}${alone ? "" : `?node=${part(node)}`}`;
 
@@ -98,9 +101,10 @@ export function follow({ first, look, changed, heard = () => {} }) {
       state.nodes = Object.fromEntries(Object.entries(data.nodes ?? {}).map(([name, one]) => [name, nodeOf(one)]));
       state.runs = data.runs ?? state.runs;
     }
-    state.lever = alone ? data.lever : data.lever ?? state.lever;
+    state.lever = alone ? data.lever ?? { on: false } : data.lever ?? state.lever;
   };
   if (first) begin(first);
+  if (meta("alone") === "locked" && !token()) { unlock(); return state; }
   const on = { snapshot(data) { begin(data); heard("snapshot", data); soon(); } };
   for (const kind of ["proxy", "faults", "fired", "counters", "connection", "exchanges"]) {
     on[kind] = (data) => {
@@ -125,6 +129,33 @@ export function follow({ first, look, changed, heard = () => {} }) {
   listen(path, on, (link) => { if (link !== state.link) { state.link = link; state.since = now(); soon(); } });
   setInterval(soon, 1000); // what is left of faults goes on by itself
   return state;
+}
+
+/** Ask for the token of a node's own page; it stays in this tab. */
+function unlock() {
+  const box = document.createElement("dialog");
+  const input = Object.assign(document.createElement("input"), { id: "token", type: "password", autocomplete: "off", required: true });
+  const label = Object.assign(document.createElement("label"), { htmlFor: "token", textContent: "Token" });
+  const title = Object.assign(document.createElement("h2"), { id: "unlock", textContent: "This rascal-proxy asks for a token" });
+  const wrong = Object.assign(document.createElement("p"), { className: "error", role: "alert" });
+  const enter = Object.assign(document.createElement("button"), { className: "btn main", type: "submit", textContent: "Go on" });
+  const made = (name, kind, ...inside) => { const one = Object.assign(document.createElement(name), { className: kind }); one.append(...inside); return one; };
+  const note = made("small", "", "One of [rascal] tokens. It is kept in this tab alone.");
+  const form = made("form", "", title, made("div", "field", label, made("div", "in", input), note), wrong, made("div", "acts", enter));
+  box.setAttribute("aria-labelledby", "unlock");
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      const reply = await fetch("/api/v1/panic", { headers: { Authorization: `Bearer ${input.value.trim()}` } });
+      if (!reply.ok) throw new Error((await reply.json()).title);
+      sessionStorage.setItem("token", input.value.trim());
+      location.reload();
+    } catch (error) { wrong.textContent = `Not let in: ${error.message}`; }
+  });
+  box.addEventListener("cancel", (event) => event.preventDefault());
+  box.append(form);
+  document.body.append(box);
+  box.showModal();
 }
 
 /** Bytes a second of the latest seconds, and whether anything moved in the last minute. */
