@@ -21,7 +21,7 @@ from typing import Any
 
 from rascal.errors import ConfigError, ConfigErrors, RascalError, did_you_mean
 from rascal.load.environments import DependencyError, check_requirements
-from rascal.load.planning import check_names, read_load_file
+from rascal.load.planning import read_load_file
 from rascal.load.targets import target_problems
 from rascal.load.wishes import LOAD, NAMES, as_list, kind_of
 from rascal.load.yamltext import Block, Text, place, read_yaml
@@ -241,9 +241,7 @@ class JobFile:
 
     def _load(self, path: Path, item: dict[str, Any], file: Any) -> None:
         values = item["values"]
-        given = Block({key: one for key, one in values.items() if key not in ("tags", "agents")})
         try:
-            check_names(given, self.name)
             if path.suffix != ".py":
                 written = read_load_file(str(path))
                 scenarios = written.pop("scenarios", None)

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rascal.errors import RascalError
-from rascal.panel.job_record import OPEN, Job, Records
+from rascal.panel.job_record import OPEN, Job, Records, file_of
 
 log = Logger()
 
@@ -65,7 +65,7 @@ class Following:
             flags["lenient"] = str(flags.get("lenient") or "").lower() in ("yes", "true", "on")
             order, title = runs.experiment_order(item["file"], flags, folder=folder)
         else:
-            stem = os.path.splitext(os.path.basename(item.get("of") or item["file"]))[0]
+            stem = os.path.splitext(os.path.basename(file_of(item)))[0]
             name = f"{job.name} {stem}" if job.name else stem
             given = {"name": name, **values, "file": item["file"], "labels": labels}
             given["target"] = target
@@ -82,7 +82,7 @@ class Following:
             "source": job.source.url,
             "ref": job.source.ref,
             "commit": str(job.commit.get("id", "")),
-            "file": str(item.get("of") or item["file"]),
+            "file": file_of(item),
         }
         return order, title if not job.name or job.name in title else f"{job.name}: {title}"
 

@@ -122,6 +122,11 @@ class Job:
                 "items": [shown(one) for one in self.items]}  # fmt: skip
 
 
+def file_of(item: Mapping[str, Any]) -> str:
+    """The file that the job names: a load file rather than its scenarios."""
+    return str(item.get("of") or item["file"])
+
+
 def shown(item: Mapping[str, Any]) -> dict[str, Any]:
     """A file of a job, for pages: values of headers are hidden."""
     values = dict(item.get("values") or {})

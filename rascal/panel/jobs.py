@@ -28,7 +28,7 @@ from rascal.panel.admitting import titles
 from rascal.panel.helpers import Helpers
 from rascal.panel.job_environment import JobEnvironments
 from rascal.panel.job_following import Following
-from rascal.panel.job_record import OPEN, WORKING, Job, Records
+from rascal.panel.job_record import OPEN, WORKING, Job, Records, file_of
 from rascal.panel.job_source import Cancelled, Source, Working, end_group, source_of
 from rascal.store.machine import process
 
@@ -272,7 +272,7 @@ class Jobs(Following):
         for number, item in enumerate(job.items):
             if item.get("checked") or (job.wanted == "run" and not item.get("chosen", True)):
                 continue
-            self._step(job, "checking", f"checking {item['file']}")
+            self._step(job, "checking", f"checking {file_of(item)}")
             found = await self._helpers.run(
                 job_work.check, item, self.target_of(job, item), job.python, folder, working
             )
@@ -286,7 +286,7 @@ class Jobs(Following):
         """Nothing that is wrong is run."""
         if job.findings:
             return False
-        wrong = [one["file"] for one in job.items if one.get("chosen") and one.get("findings")]
+        wrong = [file_of(one) for one in job.items if one.get("chosen") and one.get("findings")]
         if wrong:
             job.why = f"not run: something is wrong with {', '.join(wrong)}"
         return not wrong
@@ -303,11 +303,11 @@ class Jobs(Following):
                 )
             except RascalError as error:
                 job.why = "; ".join(titles(error)) if isinstance(error, Problem) else str(error)
-                job.say(time.time(), f"{item['file']}: {job.why}")
+                job.say(time.time(), f"{file_of(item)}: {job.why}")
                 item |= {"state": "failed", "why": job.why}
                 continue
             item |= {"entry": entry.id, "state": "waiting", "made": entry.made}
-            job.say(time.time(), f"{item['file']} is in the queue")
+            job.say(time.time(), f"{file_of(item)} is in the queue")
             self.changed(job)
         self._working.pop(job.id, None)
         if not any(one.get("entry") for one in job.items):

@@ -8,7 +8,7 @@ from typing import Any
 from rascal.control._problems import Problem
 from rascal.load.targets import target_problems
 from rascal.panel.job_file import LONGEST
-from rascal.panel.job_record import OPEN, Job
+from rascal.panel.job_record import OPEN, Job, file_of
 from rascal.panel.jobs import OFF, Jobs
 from rascal.panel.observers import Observers
 from rascal.panel.owned import OwnedTargets
@@ -120,6 +120,8 @@ async def _one(call: Call, which: str) -> Any:
         "has_run": has_run,
         "may_run": call.caller.may("admin") and jobs.on,
         "can_run": not job.busy and not has_run and bool(job.items) and not job.findings,
+        "can_replay": not job.busy and bool(job.items) and not job.findings
+        and (has_run or job.state in ("failed", "cancelled")),
         "cut": len(job.text.encode("utf-8", "replace")) >= LONGEST,
     }
 
@@ -148,7 +150,7 @@ def item_state(item: Mapping[str, Any]) -> dict[str, Any]:
     """What has become of a file's run: words, how good, where to look."""
     state = str(item.get("state") or "")
     found = {"text": RUN_WORDS.get(state, ""), "tone": "none", "url": "", "why": "",
-             "run": item.get("run"), "file": item.get("of") or item["file"]}  # fmt: skip
+             "run": item.get("run"), "file": file_of(item)}  # fmt: skip
     if state == "waiting" and item.get("position"):
         found["text"] = f"waits, place {item['position']}"
     if item.get("run"):
@@ -191,7 +193,7 @@ def item_row(jobs: Jobs, job: Job, number: int) -> dict[str, Any]:
         load = "profiles of its own"
     return {
         "number": number,
-        "file": item.get("of") or item["file"],
+        "file": file_of(item),
         "scenarios": item["file"] if item.get("of") else "",
         "line": item.get("line"),
         "kind": "Experiment" if item["kind"] == "experiment" else "Load",
