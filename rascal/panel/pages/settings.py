@@ -68,7 +68,7 @@ def _general(call: Call) -> dict[str, Any]:
     panel = call.panel
     return {
         "open": panel.door.open,
-        "who": call.caller.name or "no name",
+        "who": _plain(call.caller.name, call.caller.role) or "no name",
         "role": call.caller.role,
         "may": MAY[call.caller.role],
         "options": list(_options(panel.settings)),
@@ -142,10 +142,21 @@ def _tokens(call: Call) -> dict[str, Any]:
 def _people(call: Call) -> dict[str, Any]:
     return {
         "roles": [{"role": role, "may": MAY[role]} for role in ROLES],
-        "sessions": call.panel.door.logged_in() if call.caller.may("admin") else None,
+        "sessions": _logged_in(call) if call.caller.may("admin") else None,
         "open": call.panel.door.open,
-        "mine": call.caller.name,
     }
+
+
+def _logged_in(call: Call) -> list[dict[str, Any]]:
+    return [
+        {**one, "name": _plain(one["name"], one["role"]), "mine": one["name"] == call.caller.name}
+        for one in call.panel.door.logged_in()
+    ]
+
+
+def _plain(name: str, role: str) -> str:
+    """A caller is called `operator ann`; the role stands beside it here."""
+    return "" if name == role else name.removeprefix(f"{role} ")
 
 
 async def _observers(call: Call) -> dict[str, Any]:
