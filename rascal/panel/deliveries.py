@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectingCancelledError
 from twisted.logger import Logger
 
 from rascal import __version__
@@ -29,6 +30,8 @@ COMMAND = 60.0
 """Seconds that a command may take."""
 AGAIN = (408, 425, 429)
 """Refusals that may be none a little later."""
+LATE = (defer.TimeoutError, TimeoutError, ConnectingCancelledError, CancelledError)
+"""How a request ends that takes too long."""
 SAID = 2000
 """Characters of what a command says that are kept."""
 
@@ -115,9 +118,9 @@ class Webhook:
                 await collect(response, count).addTimeout(SECONDS, self._reactor)
         except CancelledError:
             raise
-        except (defer.TimeoutError, TimeoutError) as error:
-            raise Refused(f"no answer within {SECONDS:g} s") from error
         except Exception as error:
+            if isinstance(_cause(error), LATE):
+                raise Refused(f"no answer within {SECONDS:g} s") from error
             raise Refused(_words(error)) from error
         code = response.code
         if not 200 <= code < 300:
@@ -128,12 +131,15 @@ class Webhook:
         """See Channel."""
 
 
-def _words(error: Exception) -> str:
-    """A line about an error; Twisted keeps the reasons of broken requests in a list."""
+def _cause(error: Exception) -> BaseException:
+    """Twisted keeps the reasons of broken requests in a list."""
     reasons = getattr(error, "reasons", None)
-    if reasons:
-        error = reasons[0].value
-    text = str(error).strip().rstrip(".").split("\n")[0]
+    return reasons[0].value if reasons else error
+
+
+def _words(error: Exception) -> str:
+    """A line about an error."""
+    text = str(_cause(error)).strip().rstrip(".").split("\n")[0]
     return (text or type(error).__name__)[:300]
 
 

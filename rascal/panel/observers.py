@@ -134,6 +134,8 @@ class Observers:
             try:
                 await channel.deliver(told)
             except Refused as refused:
+                if self._closed:
+                    raise CancelledError from refused
                 why = str(refused)
                 if refused.final:
                     break

@@ -585,7 +585,7 @@ def test_what_is_wrong_is_not_run(panel: PanelProcess, server: str, tmp_path: Pa
     found = until(panel, job, lambda one: bool(one["why"]))
     assert found["state"] == "checked"
     finding = found["items"][0]["findings"][0]
-    assert (finding["file"], finding["line"]) == ("checks/shop.py", 9)
+    assert (finding["file"], finding["line"]) == ("checks/shop.py", 8)
     assert "boom" in finding["message"]
     assert found["why"] == "not run: something is wrong with checks/shop.py"
     shop(tmp_path, server, **{"rascal.yml": "nmae: x\n"})
