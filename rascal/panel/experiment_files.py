@@ -159,7 +159,7 @@ class ExperimentFiles:
         known = self._specs.get(name)
         if known is not None and known[0] == (wanted, stamp):
             return known[1]
-        about = await self.helpers.run(
+        about = await self.helpers.wait(
             self.helpers.look, str(path.resolve()), str(path.resolve().parent)
         )
         spec = {"scenarios": {}, "parameters": [], **about, "file": wanted}

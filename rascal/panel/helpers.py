@@ -45,23 +45,30 @@ class Helpers:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._pool = ThreadPool(0, THREADS, "rascal-look")
-        self._pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
+        self._files, self._waits = _threads("rascal-files"), _threads("rascal-look")
+        self._texts = _threads("rascal-text", 1)
         self._children: set[subprocess.Popen[bytes]] = set()
         self._reader = Reading(self)
         self._closed = False
 
     def run(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
-        """function(*args) in a thread. Raises Problem: the panel is stopping."""
+        """function(*args), which looks at files, in a thread. Raises Problem: the panel stops."""
+        return self._in(self._files, function, *args)
+
+    def wait(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
+        """The same for what waits for a child: looks at files never stand behind it."""
+        return self._in(self._waits, function, *args)
+
+    def _in(self, pool: ThreadPool, function: Callable[..., T], *args: Any) -> Deferred[T]:
         if self._closed:
             raise Problem(503, "stopping", "the panel is stopping")
-        if not self._pool.started:
-            self._pool.start()
-        return deferToThreadPool(self._reactor, self._pool, function, *args)
+        if not pool.started:
+            pool.start()
+        return deferToThreadPool(self._reactor, pool, function, *args)
 
     def ask(self, what: str, **given: Any) -> Deferred[dict[str, Any]]:
         """An answer about the text of an experiment (rascal.panel.experiment_text)."""
-        return self.run(self._reader.ask, what, given)
+        return self._in(self._texts, self._reader.ask, what, given)
 
     def begin(self, words: list[str], **given: Any) -> subprocess.Popen[bytes]:
         """A child with a session of its own."""
@@ -86,9 +93,11 @@ class Helpers:
         for process in list(self._children):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-        if self._pool.started:
-            self._pool.callInThread(self._reader.close)
-            self._pool.stop()
+        if self._texts.started:
+            self._texts.callInThread(self._reader.close)
+        for pool in (self._files, self._waits, self._texts):
+            if pool.started:
+                pool.stop()
 
     # ---- in a thread
 
@@ -119,6 +128,12 @@ class Helpers:
             return _wrong(path, base, f"it ends the process that loads it (status {status})")
         found: dict[str, Any] = json.loads(line)
         return found
+
+
+def _threads(name: str, most: int = THREADS) -> ThreadPool:
+    pool = ThreadPool(0, most, name)
+    pool.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]
+    return pool
 
 
 def _wrong(path: str, base: str, message: str, code: str = "not-allowed") -> dict[str, Any]:

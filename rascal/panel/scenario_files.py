@@ -93,7 +93,7 @@ class ScenarioFiles:
             return
         self._under_way[found.name] = (found.stamp, [])
         base = str(self.folder.base)
-        looked = self.helpers.run(self.helpers.look, str(found.path), base)
+        looked = self.helpers.wait(self.helpers.look, str(found.path), base)
         looked.addCallbacks(self._looked, self._not_looked, (found,), {}, (found,), {})
 
     def _looked(self, about: dict[str, Any], found: Found) -> None:
@@ -114,7 +114,7 @@ class ScenarioFiles:
     ) -> dict[str, Any]:
         """One iteration of each scenario, request by request. Raises Problem."""
         words = once_words(found.path.name, values, allow)
-        trace = await self.helpers.run(self._visit, words, str(found.path.parent))
+        trace = await self.helpers.wait(self._visit, words, str(found.path.parent))
         kept = {**trace, "at": round(time.time(), 3), "target": str(values.get("target") or "")}
         self.once[found.name] = kept
         return kept
