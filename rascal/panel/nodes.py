@@ -209,15 +209,23 @@ class Nodes:
     def __init__(self, panel: Any) -> None:
         self.panel = panel
         self.reactor = panel.reactor
-        settings = panel.settings
         self.nodes: dict[str, Node] = {}
-        for name, url in settings.nodes.items():
-            token = settings.node_token or None
-            client = AsyncClient(url, token, timeout=TIMEOUT, reactor=panel.reactor)
-            self.nodes[name] = Node(self, name, url, client)
+        for name, url in panel.settings.nodes.items():
+            self._make(name, url, panel.settings.node_token or None)
         self._looks: dict[tuple[str, str], int] = {}
         self._ticker = LoopingCall(self._look)
         self._ticker.clock = panel.reactor
+
+    def _make(self, name: str, url: str, token: str | None) -> Node:
+        client = AsyncClient(url, token, timeout=TIMEOUT, reactor=self.reactor)
+        self.nodes[name] = found = Node(self, name, url, client)
+        return found
+
+    async def add(self, name: str, url: str) -> None:
+        """One more, or in place of the one of that name."""
+        if name in self.nodes:
+            await self.nodes.pop(name).close()
+        self._make(name, url, None).follow()
 
     def now(self) -> float:
         """The clock."""

@@ -3,6 +3,7 @@
     GET   /api/v1/nodes                              how they are, with all they have
     *     /api/v1/nodes/{node}/proxies/…             the node's own API, passed through
     GET   /api/v1/nodes/{node}/kinds|protocols|recipes|…
+    POST  /api/v1/demo                               a shop to try it on, and an experiment
     GET, PUT  /api/v1/panic                          the lever of all nodes, and of runs
     GET   /api/v1/events?look=NODE/PROXY             the overview's events; exchanges of that proxy
 
@@ -17,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 from rascal.control._problems import Problem
 from rascal.control.client import Refused, Unreachable
+from rascal.panel.demonstrating import Demo
 from rascal.panel.nodes import Nodes
 from rascal.panel.site import Call, Panel
 
@@ -46,6 +48,10 @@ def routes(panel: Panel) -> None:
     for method in ("POST", "PATCH", "DELETE"):
         panel.api(method, f"{one}/<path:rest>", _changed, "operator")
     panel.api("DELETE", "/api/v1/nodes/<node>/counters", _counters, "operator")
+    demo = Demo(panel)
+    panel.closing.append(demo.close)
+    panel.api("POST", "/api/v1/demo", lambda call: demo.begin(call.caller.name), "admin")
+    panel.api("GET", "/api/v1/demo", lambda call: demo.state())
     panel.api("GET", "/api/v1/panic", _lever)
     panel.api("PUT", "/api/v1/panic", _panic, "operator")
 

@@ -88,8 +88,16 @@ root.replaceChildren();
 side.replaceChildren();
 draw(state);
 moments();
-document.getElementById("demo")?.addEventListener("click", async (event) => {
-  event.target.disabled = true;
-  try { const made = await send("POST", "demo"); location = made.run ? `/runs/${made.run}/live` : "/runs"; }
-  catch (error) { event.target.disabled = false; say(`The demo cannot run: ${error.message}`, true); }
+
+const demo = document.getElementById("demo");
+demo?.addEventListener("click", async () => {
+  const words = demo.textContent;
+  demo.disabled = true;
+  demo.textContent = "Starting the shop…";
+  try {
+    let now = await send("POST", "demo");
+    while (now.state === "starting") { await new Promise((go) => setTimeout(go, 500)); now = await send("GET", "demo"); }
+    if (now.state === "failed") throw new Error(now.problem);
+    location = now.run ? `/runs/${now.run}/live` : "/runs";
+  } catch (error) { demo.disabled = false; demo.textContent = words; say(`The demo cannot run: ${error.message}`, true); }
 });

@@ -24,6 +24,7 @@ function Row({ node, name, proxy, several, lever }) {
 }
 
 function Page({ state }) {
+  if (state.locked) return html`<section class="card"><div class="wait"></div></section>`;
   const nodes = Object.values(state.nodes), rows = nodes.flatMap((node) => Object.entries(node.proxies).map(([name, proxy]) => [node, name, proxy]));
   return html`<${LinkBanner} state=${state} />${nodes.map((node) => html`<${AwayBanner} key=${node.name} node=${node} />`)}
     ${rows.length ? html`<section class="card wide" aria-label="Proxies"><table class="list proxies"><thead><tr><th>Name</th><th class="opt">Protocol</th><th class="opt">Listens → upstream</th><th class="r">Open</th><th class="r opt">Traffic</th><th class="opt">Last minute</th><th>Faults</th></tr></thead>

@@ -104,7 +104,7 @@ export function follow({ first, look, changed, heard = () => {} }) {
     state.lever = alone ? data.lever ?? { on: false } : data.lever ?? state.lever;
   };
   if (first) begin(first);
-  if (meta("alone") === "locked" && !token()) { unlock(); return state; }
+  if (meta("alone") === "locked" && !token()) { state.locked = true; unlock(); return state; }
   const on = { snapshot(data) { begin(data); heard("snapshot", data); soon(); } };
   for (const kind of ["proxy", "faults", "fired", "counters", "connection", "exchanges"]) {
     on[kind] = (data) => {
