@@ -20,7 +20,7 @@ from panel_process import PATIENCE, SCENARIO, PanelProcess, target
 from rascal.control._problems import Problem
 from rascal.panel import job_source
 from rascal.panel.job_environment import JobEnvironments
-from rascal.panel.job_file import read_job
+from rascal.panel.job_file import EXPERIMENT, TOP, read_job
 from rascal.panel.job_source import Cancelled, Source, Working, fetch, source_of
 from rascal.panel.job_work import fetch_and_read
 
@@ -390,6 +390,26 @@ def test_an_old_marteau_yml(tmp_path: Path) -> None:
     old = read_job(str(tmp_path))
     assert old["findings"] == []
     assert old["items"][0]["values"] == {**new["items"][0]["values"]}
+
+
+def test_the_file_of_the_page_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text()
+    text = page.partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "rascal.yml").write_text(text)
+    checks = tmp_path / "checks"
+    checks.mkdir()
+    (checks / "shop.py").write_text(SCENARIO)
+    (checks / "evening.yml").write_text("scenarios: shop.py\nrate: 20/s\nfor: 1m\n")
+    for name in ("slow-database", "cold-cache"):
+        (checks / f"{name}.yml").write_text(
+            "recipe: overloaded-database on db\ntarget: http://127.0.0.1:8080\n"
+            "load: {scenarios: shop.py, profile: hold 200/s}\n"
+        )
+    found = read_job(str(tmp_path))
+    assert found["findings"] == []
+    assert len(found["items"]) == 4
+    for name in (*TOP, *EXPERIMENT):
+        assert f"`{name}`" in page, name
 
 
 # ---- environments
