@@ -1,11 +1,11 @@
 """The testbed's shop in both modes: real servers, a rascal-proxy in front of each, plain processes.
 
     with place(tmp_path) as here:
-        with here.shop("fragile") as shop, here.node.fault("payment", "hang", fired=None):
+        with here.shop("fragile") as shop, shop.fault("payment", "hang", fired=None):
             shop.get("/health")
 
-The proxies: db, cache, jobs, payment, mail and names, one set for all; the shop knows them by names
-of shop.internal alone, which the proxy `names` answers.
+The proxies are db, cache, jobs, payment, mail and names, for each mode its own (fragile-db …); the
+shop knows them by names of shop.internal alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
-from harness import Node, running
+from harness import Armed, Node, running
 from mysql_servers import mariadb, mariadb_missing
 from redis_servers import REDIS, redis_server
 
@@ -40,6 +40,7 @@ from rascal.demo.children import Child, Children, free_port, listening
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "testbed" / "sampleapp"
 PATIENCE = 30.0
+MODES = ("fragile", "resilient")
 PROXIES = {"db": "mysql", "cache": "memcached", "jobs": "redis", "payment": "http", "mail": "smtp"}
 
 
@@ -102,11 +103,22 @@ class Shop:
     """One shop that runs."""
 
     mode: str
+    node: Node
     children: Children
     environment: dict[str, str]
     ports: dict[str, int] = field(default_factory=dict)
     running: dict[str, Child] = field(default_factory=dict)
     session: requests.Session = field(default_factory=requests.Session)
+
+    def proxy(self, name: str) -> str:
+        """The name of its own proxy of this kind."""
+        return f"{self.mode}-{name}"
+
+    def fault(
+        self, proxy: str, sentence: str, *, fired: int | None = 1
+    ) -> contextlib.AbstractContextManager[Armed]:
+        """A fault on one of its proxies, for a block; see Node.fault."""
+        return self.node.fault(self.proxy(proxy), sentence, fired=fired)
 
     def start(self, program: str) -> None:
         """Start one of web, office, worker, and wait for it."""
@@ -206,9 +218,9 @@ class Place:
     @contextlib.contextmanager
     def shop(self, mode: str) -> Iterator[Shop]:
         """A shop with web, worker and office, as long as the block lasts."""
-        at = {name: f"{name}.shop.internal:{self.node.port(name)}" for name in PROXIES}
+        at = {name: f"{name}.shop.internal:{self.node.port(f'{mode}-{name}')}" for name in PROXIES}
         here = {name: f"127.0.0.1:{port}" for name, port in self.direct.items()}
-        number = ("fragile", "resilient").index(mode)
+        number = MODES.index(mode)
         environment = {
             "PYTHONPATH": str(APP),
             "SHOP_MODE": mode,
@@ -218,14 +230,14 @@ class Place:
             "SHOP_QUEUE": f"redis://{at['jobs']}/{number}",
             "SHOP_PAYMENT": f"http://{at['payment']}/{mode}",
             "SHOP_MAIL": at["mail"],
-            "SHOP_DNS": f"127.0.0.1:{self.node.port('names')}",
+            "SHOP_DNS": f"127.0.0.1:{self.node.port(f'{mode}-names')}",
             "SHOP_DIRECT_DATABASE": f"mysql://shop:secret@{here['db']}/shop_{mode}",
             "SHOP_DIRECT_CACHE": here["cache"],
             "SHOP_DIRECT_QUEUE": f"redis://{here['jobs']}/{number}",
             "SHOP_DIRECT_PAYMENT": f"http://{here['payment']}/{mode}",
             "SHOP_DIRECT_MAIL": f"http://{here['counter']}",
         }
-        shop = Shop(mode, self.children, environment)
+        shop = Shop(mode, self.node, self.children, environment)
         try:
             for program in ("web", "office", "worker"):
                 shop.start(program)
@@ -234,14 +246,6 @@ class Place:
             for program in list(shop.running):
                 shop.stop(program)
             shop.session.close()
-
-
-INI = """\
-[proxy:names]
-protocol = dns
-listen = 127.0.0.1:0
-upstream = 127.0.0.1:{names}
-"""
 
 
 @contextlib.contextmanager
@@ -270,10 +274,12 @@ def place(folder: Path) -> Iterator[Place]:
         children.start(
             "mail", [*shop, "shop.mail"], ready=_listens(direct["counter"]), environment=environment
         )
-        ini = INI.format(names=stack.enter_context(name_server()))
-        for name, protocol in PROXIES.items():
-            ini += f"\n[proxy:{name}]\nprotocol = {protocol}\nlisten = 127.0.0.1:{{free}}\n"
-            ini += f"upstream = 127.0.0.1:{direct[name]}\n"
+        direct["names"] = stack.enter_context(name_server())
+        ini = ""
+        for mode in MODES:
+            for name, protocol in {**PROXIES, "names": "dns"}.items():
+                ini += f"[proxy:{mode}-{name}]\nprotocol = {protocol}\n"
+                ini += f"listen = 127.0.0.1:{{free}}\nupstream = 127.0.0.1:{direct[name]}\n\n"
         node = stack.enter_context(running(folder / "node", ini))
         yield Place(node, children, direct)
 
@@ -287,5 +293,5 @@ def _schemas(path: str) -> None:
 
     root = pymysql.connect(unix_socket=path, user="root")
     with root, root.cursor() as cursor:
-        for mode in ("fragile", "resilient"):
+        for mode in MODES:
             cursor.execute(f"CREATE DATABASE shop_{mode} CHARACTER SET utf8mb4")

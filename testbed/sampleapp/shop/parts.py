@@ -7,7 +7,7 @@ payments   charge(reference, cents, key) -> number of the charge
 checkout   place(cart, token) -> number of the order
 queue      push(order) or put(session, order); status(order) -> (word, reduced)
 jobs       fulfil(order): what the worker does
-mail       send(order)
+mail       send(order), or send_due(): letters
 doors      through(lane): who may come in, and for how long
 chores     work(): how the worker lives, and what it does beside its jobs
 """

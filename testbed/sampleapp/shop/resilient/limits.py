@@ -39,4 +39,4 @@ RETRY_SHARE = 0.1  # of all calls
 RETRY_BURST = 5
 
 SETTLE_AFTER = 5.0  # when a pending order is given up, and a job that was not done told again
-MAIL_PAUSE_MAX = 30.0
+MAIL_PAUSE_MAX = 30

@@ -37,15 +37,16 @@ def tell(at_most: int = 50) -> int:
             select(Outgoing.order).where(Outgoing.told.is_(None)).limit(at_most)
         ).all()
     )
-    for order in orders:
-        queue.enqueue("shop.jobs.fulfil", order, job_id=f"order-{order}")
-        database.run(
-            lambda session, order=order: session.execute(
-                update(Outgoing).where(Outgoing.order == order).values(told=func.now())
-            ),
-            "orders",
-        )
-    return len(orders)
+    told = []
+    try:
+        for order in orders:
+            queue.enqueue("shop.jobs.fulfil", order, job_id=f"order-{order}")
+            told.append(order)
+    finally:
+        if told:
+            mark = update(Outgoing).where(Outgoing.order.in_(told)).values(told=func.now())
+            database.run(lambda session: session.execute(mark), "orders")
+    return len(told)
 
 
 def status(order: int) -> tuple[str, bool]:
