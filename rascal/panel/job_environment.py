@@ -25,7 +25,7 @@ import rascal
 from rascal import __version__
 from rascal.control._problems import Problem
 from rascal.load.environments import check_requirements
-from rascal.panel.job_source import Cancelled, Working, environment
+from rascal.panel.job_process import Cancelled, Working, environment
 
 SECONDS = 600.0
 LARGEST = 4 << 30

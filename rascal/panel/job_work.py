@@ -13,8 +13,10 @@ from typing import Any
 
 from rascal.control._problems import Problem
 from rascal.panel.helpers import Late, read_line
+from rascal.panel.job_fetching import fetch
 from rascal.panel.job_looking import CHECK, READ
-from rascal.panel.job_source import Cancelled, Source, Working, end_group, environment, fetch
+from rascal.panel.job_process import Cancelled, Working, end_group, environment
+from rascal.panel.job_source import Source
 
 MODULE = "rascal.panel.job_looking"
 GRACE = 2.0

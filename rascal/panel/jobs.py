@@ -28,8 +28,9 @@ from rascal.panel.admitting import titles
 from rascal.panel.helpers import Helpers
 from rascal.panel.job_environment import JobEnvironments
 from rascal.panel.job_following import Following
+from rascal.panel.job_process import Cancelled, Working, end_group
 from rascal.panel.job_record import OPEN, WORKING, Job, Records, file_of
-from rascal.panel.job_source import Cancelled, Source, Working, end_group, source_of
+from rascal.panel.job_source import Source, source_of
 from rascal.store.machine import process
 
 log = Logger()

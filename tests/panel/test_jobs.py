@@ -18,10 +18,12 @@ import pytest
 from panel_process import PATIENCE, SCENARIO, PanelProcess, target
 
 from rascal.control._problems import Problem
-from rascal.panel import job_source
+from rascal.panel import job_fetching
 from rascal.panel.job_environment import JobEnvironments
+from rascal.panel.job_fetching import fetch
 from rascal.panel.job_file import EXPERIMENT, TOP, read_job
-from rascal.panel.job_source import Cancelled, Source, Working, fetch, source_of
+from rascal.panel.job_process import Cancelled, Working, environment
+from rascal.panel.job_source import Source, source_of
 from rascal.panel.job_work import fetch_and_read
 
 JOB = """\
@@ -201,15 +203,15 @@ def test_branches_tags_and_commits(tmp_path: Path) -> None:
 def test_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = tmp_path / "shop"
     commit(shop, {"rascal.yml": "name: x\n", "big": "0" * 3_000_000, "one": "", "two": ""})
-    monkeypatch.setattr(job_source, "LARGEST", 1 << 20)
+    monkeypatch.setattr(job_fetching, "LARGEST", 1 << 20)
     # 3 MB of zeros are packed into a few kB: refused before they are unpacked.
     with pytest.raises(Problem, match="its files are larger than 1 MiB"):
         fetch(source(shop), tmp_path / "files", Working())
     assert not (tmp_path / "files" / "big").exists()
     with pytest.raises(Problem, match="larger than 1 MiB"):
         fetch(Source(kind="folder", url=str(shop)), tmp_path / "copy", Working())
-    monkeypatch.setattr(job_source, "LARGEST", 1 << 30)
-    monkeypatch.setattr(job_source, "MOST", 3)
+    monkeypatch.setattr(job_fetching, "LARGEST", 1 << 30)
+    monkeypatch.setattr(job_fetching, "MOST", 3)
     with pytest.raises(Problem, match="more than 3 files"):
         fetch(source(shop), tmp_path / "files", Working())
 
@@ -220,7 +222,7 @@ def test_a_process_that_writes_too_much_or_takes_too_long(tmp_path: Path) -> Non
     write = (
         "import itertools\nfor n in itertools.count(): open(f'grows/{n}', 'w').write('x' * 99999)"
     )
-    env = job_source.environment()
+    env = environment()
     given: dict[str, Any] = {"what": "growing", "env": env, "cwd": str(tmp_path), "watch": folder}
     with pytest.raises(Problem, match="growing: larger than 1 MiB, given up"):
         Working().run([sys.executable, "-c", write], seconds=30, largest=1 << 20, **given)
