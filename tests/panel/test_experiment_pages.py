@@ -343,7 +343,7 @@ def test_viewers_look_and_operators_run() -> None:
 def panel(tmp_path: Path) -> Iterator[PanelProcess]:
     (tmp_path / "shop.py").write_text(SCENARIO)
     (tmp_path / "checkout.yml").write_text(CHECKOUT)
-    made = PanelProcess(tmp_path)
+    made = PanelProcess(tmp_path, nodes="http://127.0.0.1:9")  # nobody is there
     made.start()
     try:
         yield made
