@@ -41,6 +41,8 @@ class Lane:
     text: str = ""
     node: str = ""
     planned: list[list[float]] = attrs.Factory(list)
+    was: list[list[float]] = attrs.Factory(list)
+    """What had been planned, if it was taken out."""
     spans: list[list[float | None]] = attrs.Factory(list)
     fired: int = 0
     matched: int = 0
@@ -61,7 +63,7 @@ class Lane:
             "on": open_,
             "spans": [list(span) for span in self.spans],
             "planned": planned,
-            "plan": [list(window) for window in self.planned],
+            "plan": [list(window) for window in self.planned or self.was],
             "fired": self.fired,
             "matched": self.matched,
             "by": self.by,
@@ -103,6 +105,7 @@ class Lanes:
         on = bool(one.spans) and one.spans[-1][1] is None
         if event.kind == PLANNED:
             times = data.get("planned")
+            one.was = one.planned or one.was
             one.planned = [[float(times[0]), float(times[1])]] if times else []
         elif event.kind == ON and not on:
             one.spans.append([event.second, None])

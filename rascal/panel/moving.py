@@ -36,7 +36,7 @@ async def plan(
         checked(name, active.state.get("t", 0), (begins, ends), wanted, within)
     except ExperimentError as error:
         raise Problem(422, "not-allowed", str(error), pointer="/planned") from None
-    if wanted is None and sum(1 for one in active.own if one["plan"]) == 1:
+    if wanted is None and sum(1 for one in active.own if one["planned"] or one["spans"]) == 1:
         text = f"{name} is the only fault, and an experiment needs one: end the run instead"
         raise Problem(422, "not-allowed", text)
     planned = None if wanted is None else list(wanted)

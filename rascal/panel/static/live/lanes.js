@@ -45,7 +45,7 @@ function Span({ span, fault }) {
 
 function Lane({ fault }) {
   useTopics("view", "state");
-  const still = !going() && !fault.here, sub = [fault.proxy, fault.name !== title(fault) && fault.name, fault.by && fault.by !== "plan" && `by ${fault.by}`].filter(Boolean).join(" · ");
+  const still = !going() && !fault.here, sub = [fault.proxy, fault.name !== title(fault) && fault.name, fault.by && fault.by !== "plan" && `by ${fault.by}`, fault.plan?.length > 0 && !fault.planned.length && !fault.spans.length && !fault.on && "taken out of the plan"].filter(Boolean).join(" · ");
   const edit = async () => { const { editFault } = await import("../lib/faultform.js"); editFault({ node: fault.node, proxy: fault.proxy, fault: fault.name, collection: collection(fault) }); };
   const words = html`<strong>${title(fault)}</strong><span class="num">${fault.away ? `not reachable since ${clock(fault.away.since)}` : sub}</span>`;
   return html`<li class=${`row lane ${fault.away ? "away" : ""} ${still ? "still" : ""}`} onPointerEnter=${() => highlight(fault.id)} onPointerLeave=${() => highlight(null)}>

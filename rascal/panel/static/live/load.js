@@ -25,13 +25,12 @@ function useLevel() {
   return { one, several, told, wanted, setWanted };
 }
 
-async function ask(profiles, said, onExperiment) {
+async function ask(profiles, said) {
   try {
     const answer = await send("POST", api("/change"), profiles);
     say(answer?.taken === false ? `${said}: asked for, but the run has not answered yet` : said, answer?.taken === false);
     return true;
   } catch (error) {
-    if (error.problem?.status === 409 && onExperiment && store.run.kind === "experiment") { onExperiment(); return null; }
     say(`Not changed. ${reason(error)}`, true);
     return false;
   }
@@ -50,8 +49,9 @@ export function Load() {
   const level = pending.current ?? wanted ?? told, unit = unitOf(one);
   const go = async (next, force = false) => {
     pending.current = null;
+    if (store.run.kind === "experiment" && !force) { setWanted(null); setDialog({ next }); return; }
     setWanted(next);
-    const done = await ask({ profile: profile(one, next), ...(force && { force: true }) }, `Load will be ${count(next, 1)} ${closed(one) ? "users" : "requests per second"}`, () => { setDialog({ next }); });
+    const done = await ask({ profile: profile(one, next), ...(force && { force: true }) }, `Load will be ${count(next, 1)} ${closed(one) ? "users" : "requests per second"}`);
     if (!done) setWanted(null);
   };
   // Several steps within a moment are one change.
@@ -78,15 +78,15 @@ function Sure({ next, unit, onClose, onSure }) {
 }
 
 function Shares({ onClose }) {
-  const list = shares(), [values, setValues] = useState(() => list.map((one) => one.profile)), [wrong, setWrong] = useState(""), [sure, setSure] = useState(false);
+  const list = shares(), [sure] = useState(store.run.kind === "experiment"), [values, setValues] = useState(() => list.map((one) => one.profile)), [wrong, setWrong] = useState("");
   const save = async () => {
     const profiles = {};
     list.forEach((one, i) => { if (values[i] !== one.profile) profiles[list.length > 1 ? one.scenarios[0] : ""] = values[i]; });
     if (!Object.keys(profiles).length) { onClose(); return; }
     try { await send("POST", api("/change"), { profiles, ...(sure && { force: true }) }); say("Load is changed"); onClose(); }
-    catch (error) { setWrong(reason(error)); if (error.status === 409 && store.run.kind === "experiment") setSure(true); }
+    catch (error) { setWrong(reason(error)); }
   };
-  return html`<${Dialog} title="Change the load" lead="From now on; each profile begins when the change takes effect, about two seconds from now." onClose=${onClose} wide>
+  return html`<${Dialog} title="Change the load" lead=${sure ? "A verdict compares the same load before, during and after the fault: changed now, this run's verdict is worth nothing." : "From now on; each profile begins when the change takes effect, about two seconds from now."} onClose=${onClose} wide>
     ${list.map((one, i) => html`<div class="field" key=${i}><label for=${`share-${i}`}>${one.scenarios?.join(", ") || "All scenarios"}</label>
       <div class="in"><input id=${`share-${i}`} class="mono" value=${values[i]} spellcheck="false" aria-describedby="share-error" onInput=${(event) => { const next = [...values]; next[i] = event.target.value; setValues(next); setWrong(""); }}/></div>
       ${i === list.length - 1 && html`<small>Such as <code>hold 400/s for 2m</code>, <code>ramp 50..200 users for 1m, hold 200 users for 5m</code>.</small>`}</div>`)}

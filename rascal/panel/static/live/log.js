@@ -17,6 +17,6 @@ export function Log() {
   const [all, setAll] = useState(false), lines = [...store.log].reverse(), some = all ? lines : lines.slice(0, FEW);
   return html`<section class="card log" aria-labelledby="events"><div class="cardhead"><h2 id="events">Events</h2></div>
     <div class="rows" tabindex="0" role="region" aria-label="Event list">${lines.length ? html`<ol>${some.map((one) => html`<li key=${one.key} class=${TONES[one.kind] ?? ""}><span class="mono dim">${clock(one.t)}</span>
-      <span><b>${letter(one) && html`<${Tag} letter=${letter(one)}/>`}${name(one.kind)}</b> ${one.text}${one.agent && !one.text.includes(one.agent) ? html` <span class="dim">(${one.agent})</span>` : ""}${one.by && one.by !== "plan" ? html` <span class="dim">by ${one.by}</span>` : ""}</span></li>`)}</ol>` : html`<p class="none-yet">Nothing has happened yet.</p>`}
+      <span><b>${letter(one) && html`<${Tag} letter=${letter(one)}/>`}${name(one.kind)}</b> ${one.text}${one.agent && !one.text.includes(one.agent) ? html` <span class="dim">(${one.agent})</span>` : ""}${one.by && one.by !== "plan" && !one.text.includes(` by ${one.by}`) ? html` <span class="dim">by ${one.by}</span>` : ""}</span></li>`)}</ol>` : html`<p class="none-yet">Nothing has happened yet.</p>`}
       ${lines.length > FEW && html`<button type="button" class="link more" onClick=${() => setAll(!all)}>${all ? "Newest only" : `All ${lines.length} events`}</button>`}</div></section>`;
 }

@@ -84,7 +84,7 @@ export function Planned({ fault, span }) {
   };
   const click = (event) => { if (free && !event.currentTarget.dataset.moved) setOpen(true); };
   if (outside(from, to)) return null;
-  return html`<button type="button" class=${`span planned ${free ? "" : "fixed"}`} style=${place(from, to)} onPointerDown=${down} onKeyDown=${key} onClick=${click} disabled=${!free}
+  return html`<button type="button" class=${`span planned ${free ? "" : "fixed"} ${edit ? "editing" : ""}`} style=${place(from, to)} onPointerDown=${down} onKeyDown=${key} onClick=${click} disabled=${!free}
     aria-label=${`${title(fault)} on ${fault.proxy}, planned ${clock(from)} to ${clock(to)}.${free ? " Arrow keys move it, Shift by ten seconds, Alt moves the end, Delete takes it out, Enter asks for times." : ""}`}
     title=${`${clock(from)}–${clock(to)}`}><span class="lbl num">${edit ? `${clock(from)}–${clock(to)}` : "planned"}</span></button>
     ${open && html`<${Times} fault=${fault} span=${span} onClose=${() => setOpen(false)}/>`}`;
