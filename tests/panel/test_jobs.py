@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from panel_process import PATIENCE, SCENARIO, PanelProcess, target
+from panel_process import PATIENCE, SCENARIO, PanelProcess, free_port, target
 
 from rascal.control._problems import Problem
-from rascal.panel import job_fetching
+from rascal.panel import job_fetching, job_file
 from rascal.panel.job_environment import JobEnvironments
 from rascal.panel.job_fetching import fetch
-from rascal.panel.job_file import EXPERIMENT, TOP, read_job
+from rascal.panel.job_file import read_job
 from rascal.panel.job_process import Cancelled, Working, environment
 from rascal.panel.job_source import Source, source_of
-from rascal.panel.job_work import fetch_and_read
+from rascal.panel.job_work import check, fetch_and_read
 
 JOB = """\
 name: checkout
@@ -410,7 +410,7 @@ def test_the_file_of_the_page_is_one(tmp_path: Path) -> None:
     found = read_job(str(tmp_path))
     assert found["findings"] == []
     assert len(found["items"]) == 4
-    for name in (*TOP, *EXPERIMENT):
+    for name in (*job_file.TOP, *job_file.EXPERIMENT):
         assert f"`{name}`" in page, name
 
 
@@ -713,3 +713,83 @@ def test_what_it_requires_is_there_when_it_runs(server: str, tmp_path: Path, ind
             import shopping  # noqa: F401
     finally:
         end(panel)
+
+
+EXPERIMENT = """\
+target: http://127.0.0.1:1
+load: {scenarios: shop.py, profile: hold 20/s, timeout: 1s}
+phases: {warm-up: 1s, baseline: 4s, fault: 4s, recovery: 6s}
+faults: [delay 300ms on front name slow]
+objectives: ['goodput_kept >= 90%']
+learn: no
+"""
+PROXIES = """\
+[rascal]
+control = 127.0.0.1:{control}
+[proxy:front]
+protocol = http
+listen = 127.0.0.1:{listen}
+upstream = {upstream}
+"""
+
+
+def test_an_experiment_is_checked_with_its_scenarios(tmp_path: Path) -> None:
+    item = {"kind": "experiment", "file": "slow.yml", "values": {}}
+    (tmp_path / "slow.yml").write_text(EXPERIMENT)
+
+    def said() -> list[str]:
+        found = check(item, "", sys.executable, tmp_path, Working())
+        return [
+            f"{one.get('file')}:{one.get('line')}: {one['message']}" for one in found["findings"]
+        ]
+
+    assert any("shop.py" in one for one in said())  # it is not there
+    (tmp_path / "shop.py").write_text(SCENARIO)
+    assert said() == []
+    (tmp_path / "slow.yml").write_text(EXPERIMENT.replace("hold 20/s", "ramp 0..20/s for 60s"))
+    assert said()
+    for code, wanted in (
+        ("import os\nos._exit(7)\n", "it ends the process that reads it (status 7)"),
+        ("raise SystemExit(3)\n", "3"),
+        ("def f(:\n", "shop.py:1"),
+    ):
+        (tmp_path / "shop.py").write_text(code)
+        assert any(wanted in one for one in said()), said()
+
+
+@pytest.mark.integration
+def test_an_experiment_of_a_repository_to_its_verdict(server: str, tmp_path: Path) -> None:
+    control, listen = free_port(), free_port()
+    upstream = server.removeprefix("http://")
+    (tmp_path / "proxies.ini").write_text(
+        PROXIES.format(control=control, listen=listen, upstream=upstream)
+    )
+    text = f"name: checkout\ntarget: http://127.0.0.1:{listen}\nexperiments: [checks/slow.yml]\n"
+    files = {"checks/slow.yml": EXPERIMENT, "checks/shop.py": SCENARIO, "rascal.yml": text}
+    number = commit(tmp_path / "shop", files)
+    panel = panel_of(tmp_path, nodes=f"main=http://127.0.0.1:{control}")
+    with (tmp_path / "proxy.log").open("wb") as log:
+        proxy = subprocess.Popen(
+            [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n",
+             "--pidfile=", "rascal-proxy", "--config", str(tmp_path / "proxies.ini")],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        panel.start()
+        ends = time.monotonic() + PATIENCE
+        while panel.call("GET", "/api/v1/nodes")[1]["main"]["state"] != "up":
+            assert time.monotonic() < ends, panel.log()
+            time.sleep(0.1)
+        job = started(panel, {"url": (tmp_path / "shop").as_uri(), "then": "run"})
+        found = until(panel, job, in_state("ended", "failed", "checked"))
+        assert found["state"] == "ended", found
+        (item,) = found["items"]
+        assert item["word"], found
+        run = panel.call("GET", f"/api/v1/runs/{item['run']}")[1]
+        assert run["kind"] == "experiment"
+        assert run["spec"]["target"] == f"http://127.0.0.1:{listen}"
+        assert f"commit-{number[:10]}" in run["labels"]
+    finally:
+        end(panel)
+        proxy.terminate()
+        proxy.wait(30)
