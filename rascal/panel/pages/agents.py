@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from rascal.control._problems import Problem
@@ -18,6 +19,9 @@ EXAMPLE = "redis://127.0.0.1:6379"
 def routes(panel: Panel) -> None:
     """Add the addresses."""
     agents = Agents(panel)
+    if agents.shared:  # what the first look needs, before anybody waits for it
+        import_module("rascal.load._redis")
+        import_module("rascal.load.beats")
     panel.templates.filters |= {"time": lambda seconds: spaced(time_text(seconds))}
     panel.page("/agents", partial(_page, agents))
     panel.api("GET", "/api/v1/agents", partial(_list, agents))

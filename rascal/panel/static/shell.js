@@ -77,3 +77,5 @@ if (banner) {
     try { lever(await send("GET", "panic")); } catch { /* the page says itself when nobody answers */ }
   }, 5_000);
 }
+// On narrow screens the sections scroll: the one that is open is seen.
+document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

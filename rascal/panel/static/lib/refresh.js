@@ -3,8 +3,13 @@ import { times } from "./format.js";
 
 /** "25 Nov 2026, 08:12:07 UTC" in the reader's zone, wherever the server wrote a moment. */
 export function moments(root = document) {
-  const text = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
-  for (const one of root.querySelectorAll("[data-moment]")) one.textContent = text.format(new Date(Number(one.dataset.moment) * 1000));
+  const parts = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+  const near = new Intl.DateTimeFormat("en-GB", parts), far = new Intl.DateTimeFormat("en-GB", { ...parts, year: "numeric" });
+  const year = new Date().getFullYear();
+  for (const one of root.querySelectorAll("[data-moment]")) {
+    const at = new Date(Number(one.dataset.moment) * 1000);
+    one.textContent = (at.getFullYear() === year ? near : far).format(at);
+  }
   times(root);
 }
 
