@@ -96,6 +96,14 @@ class Place:
         self.folder = folder
         self.options = options
         self.children = Children(folder)
+        try:
+            self._start()
+        except BaseException:
+            self.children.stop()
+            raise
+
+    def _start(self) -> None:
+        folder = self.folder
         self.cache = servers.redis(self.children)
         self.shop_port, cache_port = free_port(), self.cache.address[1]
         upstreams = {
@@ -224,6 +232,7 @@ class Place:
         order = {"file": "customers.py", "target": self.target, "rate": "40/s", "for": "30s"}
         status, found = self.ask("POST", "/api/v1/runs", {"load": {**order, **more}})
         assert status == 201, (status, found)
+        self.first(found["run"])
         return str(found["run"])
 
     def experiment(self) -> str:
@@ -231,7 +240,17 @@ class Place:
         body = {"experiment": {"file": "cache-hangs.yml"}}
         status, found = self.ask("POST", "/api/v1/runs", body)
         assert status == 201, (status, found)
+        self.first(found["run"])
         return str(found["run"])
+
+    def first(self, run: str) -> None:
+        """Where it is allowed the run goes before the browser: what it does is measured."""
+        pid = self.ask("GET", f"/api/v1/runs/{run}")[1]["pid"]
+        threads = Path(f"/proc/{pid}/task")
+        if threads.is_dir() and os.geteuid() == 0:
+            for thread in list(threads.iterdir()):
+                with suppress(OSError):  # it has ended, or we may not after all
+                    os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(1))
 
     def until_ended(self, run: str) -> dict[str, Any]:
         """What became of it."""
@@ -244,13 +263,13 @@ class Place:
 
     def calm(self) -> None:
         """Nothing runs, nothing waits, no fault is on, the lever is released."""
-        status, found = self.ask("PUT", "/api/v1/panic", {"on": True})
-        assert status in (200, 202, 204), (status, found)
+        self.node.panic(True)
+        assert self.ask("PUT", "/api/v1/runs/lever", {"on": True})[0] == 200
         until(
             lambda: all(one["state"] == "ended" for one in self.runs().values()), "runs have ended"
         )
-        status, found = self.ask("PUT", "/api/v1/panic", {"on": False})
-        assert status in (200, 202, 204), (status, found)
+        assert self.ask("PUT", "/api/v1/runs/lever", {"on": False})[0] == 200
+        self.node.panic(False)
         for proxy in ("cache", "shop"):
             for name in self.faults(proxy):
                 self.node.call("DELETE", f"proxies/{proxy}/faults/{name}")

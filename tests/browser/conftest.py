@@ -128,6 +128,8 @@ def opened(browser: Any, place: Place, watch: Watch, **options: Any) -> Iterator
         yield made
     finally:
         context.close()
+    if any("status of 500" in one for one in watch.problems):
+        watch.found.append(place.panel.text[-3000:])
     assert not watch.problems, "\n".join(watch.problems)
 
 
