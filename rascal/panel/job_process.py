@@ -171,7 +171,8 @@ def told(text: str, status: int) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     marked = [line for line in lines if re.match(r"(?i)(fatal|error):", line)]
     found = (marked or lines or [f"it ended with status {status}"])[-1]
-    return re.sub(r"(?i)^(fatal|error):\s*", "", found)[:300]
+    found = re.sub(r"(?i)^(fatal|error):\s*", "", found)
+    return re.sub(r"^unable to access '[^']*': ", "", found)[:300]
 
 
 def size_of(folder: Path, enough: int) -> int:

@@ -239,9 +239,9 @@ class Jobs(Following):
         except Problem as problem:
             if self._closed:
                 return
-            if problem.detail:
+            if "\n" in problem.detail:  # what a program said, of which the title is one line
                 job.say(time.time(), problem.detail[-500:])
-            self._ended(job, "failed", "; ".join(titles(problem)))
+            self._ended(job, "failed", problem.title)
             return
         self._rest(job)
 

@@ -52,6 +52,8 @@ class Observers:
         self.kept: dict[str, dict[str, Any]] = {}
         """By channel: since (a time), told {uid: {at, ok, why, run, ended}}, last."""
         self._busy: dict[str, Deferred[Any]] = {}
+        self._later: dict[tuple[str, str], Deferred[Any]] = {}
+        """Channel and run of what was not taken at once, and is tried again."""
         self._timer: Any = None
         self._closed = False
         panel.hub.listeners.append(self._heard)
@@ -104,9 +106,11 @@ class Observers:
         while not self._closed:
             kept = self.kept[name]
             since = max(kept["since"], time.time() - WINDOW)
-            found = await self.panel.runs.ask(due, since, frozenset(kept["told"]))
+            again = {uid for channel, uid in self._later if channel == name}
+            found = await self.panel.runs.ask(due, since, frozenset(kept["told"]) | again)
             if not found:
-                self._forget(kept)
+                if not again:
+                    self._forget(kept)
                 return
             for uid, run in found:
                 await self._tell(name, uid, run)
@@ -116,34 +120,49 @@ class Observers:
         if told is None:  # deleted meanwhile
             self._keep(name, uid, {"ok": True, "why": "deleted", "run": run, "at": time.time()})
             return
-        entry = await self._attempts(self.channels[name], told)
-        if entry["ok"]:
-            log.info("{name} was told of run {run}", name=name, run=run)
-        else:
-            why = entry["why"]
+        why, final = await self._attempt(self.channels[name], told)
+        if not why or final:
+            self._concluded(name, uid, told, why, 1)
+            return
+        # Others need not wait for it.
+        later = self._later[name, uid] = Deferred.fromCoroutine(self._again(name, uid, told, why))
+        later.addErrback(self._stumbled, name)
+        later.addBoth(self._not_again, name, uid)
+
+    def _not_again(self, _: Any, name: str, uid: str) -> None:
+        self._later.pop((name, uid), None)
+
+    async def _again(self, name: str, uid: str, told: Mapping[str, Any], why: str) -> None:
+        tries, final = 1, False
+        for wait in BACKOFF:
+            if final or not why:
+                break
+            await deferLater(self.reactor, wait)
+            tries += 1
+            why, final = await self._attempt(self.channels[name], told)
+        self._concluded(name, uid, told, why, tries)
+
+    async def _attempt(self, channel: Channel, told: Mapping[str, Any]) -> tuple[str, bool]:
+        """Why it was not delivered ("" if it was), and whether that is final."""
+        try:
+            await channel.deliver(told)
+        except Refused as refused:
+            if self._closed:
+                raise CancelledError from refused
+            return str(refused), refused.final
+        return "", False
+
+    def _concluded(
+        self, name: str, uid: str, told: Mapping[str, Any], why: str, tries: int
+    ) -> None:
+        run, at = told["run"]["id"], round(time.time(), 3)
+        if why:
             log.warn("{name} was not told of run {run}: {why}", name=name, run=run, why=why)
             self._noted(name, f"was not told of run {run}: {why}")
+        else:
+            log.info("{name} was told of run {run}", name=name, run=run)
+        entry = {"at": at, "ok": not why, "why": why, "run": run, "tries": tries}
         self._keep(name, uid, {**entry, "ended": told["run"]["ended"]})
-
-    async def _attempts(self, channel: Channel, told: Mapping[str, Any]) -> dict[str, Any]:
-        why, tries = "", 0
-        for wait in (0.0, *BACKOFF):
-            if wait:
-                await deferLater(self.reactor, wait)
-            tries += 1
-            try:
-                await channel.deliver(told)
-            except Refused as refused:
-                if self._closed:
-                    raise CancelledError from refused
-                why = str(refused)
-                if refused.final:
-                    break
-            else:
-                why = ""
-                break
-        run = told["run"]["id"]
-        return {"at": round(time.time(), 3), "ok": not why, "why": why, "run": run, "tries": tries}
 
     def _noted(self, name: str, text: str) -> None:
         """Failures stand among the changes, where people look."""
@@ -200,7 +219,7 @@ class Observers:
                 "kind": name,
                 "what": channel.shown,
                 "last": (self.kept.get(name) or {}).get("last"),
-                "busy": name in self._busy,
+                "busy": name in self._busy or any(one == name for one, _ in self._later),
                 "try": f"/api/v1/observers/{name}/try",
             }
             for name, channel in self.channels.items()
@@ -233,7 +252,7 @@ class Observers:
         self._closed = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        for busy in list(self._busy.values()):
+        for busy in [*self._busy.values(), *self._later.values()]:
             busy.cancel()
         for channel in self.channels.values():
             channel.close()

@@ -131,7 +131,7 @@ def watched(panel: FakePanel) -> Observers:
 
 
 def settled(made: Observers, name: str, count: int) -> Callable[[], bool]:
-    return lambda: len(made.kept[name]["told"]) == count and not made._busy
+    return lambda: len(made.kept[name]["told"]) == count and not made._busy and not made._later
 
 
 # ---- settings
@@ -255,6 +255,32 @@ async def test_a_failure_is_tried_again_and_given_up(store: Store, receive: Any)
         # The same delivery has the same name each time.
         ids = [one["x-rascal-delivery"] for one in receiver.headers]
         assert len(set(ids)) == 4
+    finally:
+        panel.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_that_fails_holds_up_nobody(
+    store: Store, receive: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observers, "BACKOFF", (60.0,))
+    url, receiver = receive(500)
+    panel = FakePanel(store, webhook=url)
+    made = watched(panel)
+    first, second = ended(store), ended(store)
+    panel.hub.publish("run", {"last": []})
+    try:
+        await until(lambda: len(made.kept["webhook"]["told"]) == 1 and not made._busy)
+        assert [one["run"]["id"] for one in receiver.got] == [first, second]
+        assert made.shown()[0]["busy"] is True
+    finally:
+        panel.close()
+    # The next panel tells the first again, and the second no more.
+    panel = FakePanel(store, webhook=url)
+    made = watched(panel)
+    try:
+        await until(settled(made, "webhook", 2))
+        assert [one["run"]["id"] for one in receiver.got] == [first, second, first]
     finally:
         panel.close()
 
