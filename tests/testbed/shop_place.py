@@ -253,7 +253,7 @@ def place(folder: Path) -> Iterator[Place]:
     """Start all that the shops need."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        database = stack.enter_context(mariadb(folder))
+        database = stack.enter_context(mariadb(folder, "--innodb-flush-log-at-trx-commit=0"))
         _schemas(database.socket)
         direct = {"db": database.port, "jobs": stack.enter_context(redis_server(folder / "redis"))}
         children = stack.enter_context(Children(folder))
