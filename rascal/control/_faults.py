@@ -4,7 +4,7 @@
     GET, POST            /api/v1/proxies/{proxy}/{faults|scripts|recipes}
     GET, PATCH, DELETE   …/{name}
     POST                 …/{name}/restart         match numbers, used count and steps from the start
-    POST, PATCH          …?check=yes              what would come of it, in words; nothing changes
+    POST                 /api/v1/check/proxies/{proxy}/…    what would come of it; nothing changes
 
 A request says what it wants as a JSON string that holds the sentence, as {"text": sentence} with
 clauses beside it, or as the structure. A change is a merge patch: what it does not name stays.
@@ -26,7 +26,6 @@ from urllib.parse import quote
 from rascal.control import _views as views
 from rascal.control._call import Call
 from rascal.control._draft import COLLECTIONS, Draft, missing, own
-from rascal.control._problems import Problem
 from rascal.control._saying import says
 from rascal.control._schemas import named, ref
 from rascal.control._site import Api, Reply
@@ -34,11 +33,6 @@ from rascal.language import show
 
 TAKEN = {"faults": "Fault", "scripts": "Script", "recipes": "NewRecipe"}
 """The schemas of what is added."""
-CHECK = {
-    "enum": ["yes"],
-    "description": "change nothing; 200 with name, form, text, match, structure and `says`: in "
-    "plain words what it would do",
-}
 
 
 def routes(api: Api) -> None:
@@ -48,18 +42,22 @@ def routes(api: Api) -> None:
     for collection in COLLECTIONS:
         many = f"/api/v1/proxies/<proxy>/{collection}"
         one = f"{many}/<name>"
-        check = {"query": {"check": CHECK}}
-        new = {"takes": ref(TAKEN[collection]), "gives": one_, "status": 201, **check}
+        new = {"takes": ref(TAKEN[collection]), "gives": one_, "status": 201}
         changed = {"gives": one_, "conditional": True}
         api.add("GET", many, partial(list_all, collection), gives=named(one_))
         api.add("POST", many, partial(add, collection), "operator", **new)
         api.add("GET", one, partial(get, collection), gives=one_, tagged=True)
-        changes = {"takes": ref("Change"), **changed, **check}
+        changes = {"takes": ref("Change"), **changed}
         api.add("PATCH", one, partial(change, collection), "operator", **changes)
         gone = {"gives": one_, "conditional": True}
         api.add("DELETE", one, partial(remove, collection), "operator", **gone)
         again = {"takes": ref("Nothing"), **changed}
         api.add("POST", f"{one}/restart", partial(restart, collection), "operator", **again)
+        asked: dict[str, Any] = {"gives": ref("Checked"), "quiet": True}
+        check = f"/api/v1/check/proxies/<proxy>/{collection}"
+        api.add("POST", check, partial(check_new, collection), takes=new["takes"], **asked)
+        asked["takes"] = ref("Change")
+        api.add("POST", f"{check}/<name>", partial(check_change, collection), **asked)
 
 
 def list_all(collection: str, call: Call, proxy: str) -> dict[str, Any]:
@@ -92,10 +90,7 @@ def add(collection: str, call: Call, proxy: str) -> Reply:
     """Install what the body says."""
     call.proxy(proxy)
     draft = Draft(call.node, call.registry)
-    checked = _check(call)
     one = draft.add(collection, proxy, call.body())
-    if checked:
-        return Reply(_said(one))
     draft.commit()
     found = call.proxy(proxy)
     where = next(key for key, forms in COLLECTIONS.items() if one.form in forms)
@@ -105,12 +100,9 @@ def add(collection: str, call: Call, proxy: str) -> Reply:
 
 def change(collection: str, call: Call, proxy: str, name: str) -> Reply:
     """Change it by a merge patch; {"enabled": …} alone arms or disarms."""
-    checked = _check(call)
     found = _checked(collection, call, proxy, name)
     draft = Draft(call.node, call.registry)
-    one = draft.change(collection, proxy, name, call.body())
-    if checked:
-        return Reply(_said(one))
+    draft.change(collection, proxy, name, call.body())
     draft.commit()
     return _shown(call, found, found.installed[name])
 
@@ -138,13 +130,18 @@ def restart(collection: str, call: Call, proxy: str, name: str) -> Reply:
     return _shown(call, found, found.installed[name])
 
 
-def _check(call: Call) -> bool:
-    """Whether only to look what would come of it. Raises Problem (422)."""
-    given = call.query("check").get("check")
-    if given not in (None, "yes"):
-        title = f"'check' can only be yes, found '{given[:40]}'"
-        raise Problem(422, "not-allowed", title, parameter="check", allowed=["yes"])
-    return given is not None
+def check_new(collection: str, call: Call, proxy: str) -> dict[str, Any]:
+    """What would be installed, and in plain words what it would do; nothing changes."""
+    call.query()
+    call.proxy(proxy)
+    return _said(Draft(call.node, call.registry).add(collection, proxy, call.body()))
+
+
+def check_change(collection: str, call: Call, proxy: str, name: str) -> dict[str, Any]:
+    """The same of something installed, if it were changed like that."""
+    call.query()
+    own(collection, call.proxy(proxy).current(), name)
+    return _said(Draft(call.node, call.registry).change(collection, proxy, name, call.body()))
 
 
 def _said(one: Any) -> dict[str, Any]:

@@ -239,6 +239,17 @@ def _answers() -> dict[str, Schema]:
         "Recipe": exactly(
             {"name": TEXT, "summary": TEXT, "protocols": listed(TEXT), "options": ANYTHING}
         ),
+        "Checked": exactly(
+            {
+                "name": TEXT,
+                "form": {"enum": ["fault", "roulette", "script", "recipe"]},
+                "text": {**TEXT, "description": "the sentence"},
+                "match": {**TEXT, "description": "its match, as a sentence has it"},
+                "enabled": FLAG,
+                "structure": ANYTHING,
+                "says": {**TEXT, "description": "in plain words what it would do"},
+            }
+        ),
         "Health": exactly({"status": {"const": "ok"}}),
     }
 

@@ -124,6 +124,7 @@ class Route:
         tagged: the answer has an ETag.
         open: everybody may call.
         listed: whether the document names it.
+        quiet: a question that changes nothing, though it has a body; it is not audited.
     """
 
     method: str
@@ -139,6 +140,7 @@ class Route:
     tagged: bool = False
     open: bool = False
     listed: bool = True
+    quiet: bool = False
 
 
 class Api:
@@ -174,7 +176,7 @@ class Api:
 
         def answer(request: Any, **names: str) -> Any:
             request.rule = rule
-            return self._answer(request, handler, role, names)
+            return self._answer(request, route, names)
 
         self.rules.append(tuple(rule.strip("/").split("/")))
         self.app.route(rule, methods=[method], endpoint=f"{method} {rule}")(answer)
@@ -198,10 +200,10 @@ class Api:
 
     # ---- answers
 
-    def _answer(self, request: Any, handler: Handler, role: Role, names: dict[str, str]) -> Any:
+    def _answer(self, request: Any, route: Route, names: dict[str, str]) -> Any:
         try:
-            require(request.role, role)
-            found = handler(Call(self.node, self.registry, request, request.role), **names)
+            require(request.role, route.role)
+            found = route.handler(Call(self.node, self.registry, request, request.role), **names)
             if isinstance(found, Stream):
                 return self._stream(request, found)
             reply = found if isinstance(found, Reply) else Reply(found)
@@ -210,7 +212,7 @@ class Api:
             return tell(request, from_error(error))
         except Exception:
             return tell(request, our_mistake(request))
-        if request.method not in LOOKING:
+        if request.method not in LOOKING and not route.quiet:
             self.audit(request)
         if reply.status == 200 and (reply.version or request.method in LOOKING):
             found = tag(reply.version, body)

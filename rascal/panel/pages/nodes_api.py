@@ -82,9 +82,8 @@ async def _check(call: Call, node: str, rest: str) -> Any:
     parts = rest.split("/")
     if len(parts) not in (3, 4) or parts[0] != "proxies" or parts[2] not in COLLECTIONS:
         raise Problem(404, "unknown-address", f"nothing can be checked at {rest[:100]}")
-    method = "POST" if len(parts) == 3 else "PATCH"
     try:
-        return await _ask(call, node, method, rest, {"check": "yes"}, call.body())
+        return await _ask(call, node, "POST", f"check/{rest}", {}, call.body())
     except Problem as problem:
         if problem.status not in (400, 409, 422):
             raise

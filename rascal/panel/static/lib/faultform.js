@@ -30,7 +30,7 @@ export async function editFault({ node, proxy, fault = "", collection = "faults"
   let tables_, now = null;
   try {
     tables_ = await vocabulary(node, proxy);
-    if (fault) now = await check(node, at(proxy, collection, fault), {}, true);
+    if (fault) now = await check(node, at(proxy, collection, fault), {});
   } catch (error) { say(`The form cannot be shown: ${error.message}`, true); return null; }
   const box = document.createElement("dialog");
   box.className = "faultform";
@@ -143,7 +143,7 @@ function Form({ node, proxy, tables: known, now, fault, collection, kind, end })
     const mine = ++newest.current;
     clearTimeout(timer.current);
     timer.current = setTimeout(async () => {
-      try { const said = await check(node, where, body, Boolean(fault)); if (mine === newest.current) tell({ said }); }
+      try { const said = await check(node, where, body); if (mine === newest.current) tell({ said }); }
       catch (error) { if (mine === newest.current) tell({ error }); }
     }, 150);
   }, [asText, where]);

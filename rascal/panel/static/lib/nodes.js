@@ -12,10 +12,9 @@ const SECONDS = 60;
 export const place = (node, path) => (alone ? path : `nodes/${part(node)}/${path}`);
 /** The path of a proxy in it. */
 export const at = (proxy, ...rest) => ["proxies", proxy, ...rest].map(part).join("/");
-/** What would come of adding (POST) or changing (PATCH) a fault: { text, says, match, structure }; throws what is wrong. */
-export async function check(node, path, body, change) {
-  if (alone) return send(change ? "PATCH" : "POST", `${path}?check=yes`, body);
-  const found = await send("POST", `nodes/${part(node)}/check/${path}`, body);
+/** What would come of a fault that is added, or (a path with its name) changed: { text, says, match, structure }; throws what is wrong. */
+export async function check(node, path, body) {
+  const found = await send("POST", place(node, `check/${path}`), body);
   if (found.problem) throw Object.assign(new Error(found.problem.title), { problem: found.problem });
   return found;
 }
