@@ -307,9 +307,16 @@ class Nodes:
         """The lever of the first node where it is pulled."""
         return next((node.lever for node in self.nodes.values() if node.lever["on"]), None)
 
+    def _pulled(self) -> dict[str, Any] | None:
+        """The lever that was pulled here, and not just at some node."""
+        found: dict[str, Any] | None = getattr(
+            getattr(self.panel.runs, "queue", None), "held", None
+        )
+        return found
+
     def levers(self) -> dict[str, Any]:
         """Whether everything is stopped: here, or at some node."""
-        held = getattr(self.panel.runs, "held", None)
+        held = self._pulled()
         pulled = {name: one.lever for name, one in self.nodes.items() if one.lever["on"]}
         first = held or next(iter(pulled.values()), None)
         return {
@@ -345,7 +352,7 @@ class Nodes:
 
     async def hold(self, node: Node) -> None:
         """A node that has come back while everything is stopped is stopped too."""
-        held = getattr(self.panel.runs, "held", None)
+        held = self._pulled()
         if held and not node.lever["on"]:
             why = await self._panic(node, True, str(held.get("by") or "the panel"))
             if why:

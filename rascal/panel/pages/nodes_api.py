@@ -12,6 +12,7 @@ What is changed here by hand becomes an event of the runs that go on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -111,6 +112,10 @@ async def _changed(call: Call, node: str, proxy: str, rest: str) -> Any:
     before = dict(_fault(call, node, proxy, rest))
     found = await _ask(call, node, method, f"proxies/{proxy}/{rest}", query, body)
     if rest.partition("/")[0] in COLLECTIONS and isinstance(found, Mapping):
+        # Known here before the node's event comes: who asks next sees what he has done.
+        change = "removed" if method == "DELETE" else "changed"
+        told = {"proxy": proxy, "name": found.get("name"), "change": change, "at": time.time()}
+        call.panel.nodes.node(node).proxies.hear("faults", {**told, "state": found})
         _noted(call, node, proxy, method, before, found)
     return found
 
