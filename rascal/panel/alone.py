@@ -85,7 +85,7 @@ class Pages:
                 "title": "Proxies", "first": first, "nodes": [state], "connects": False,
             }  # fmt: skip
         proxy = unquote(path.removeprefix("proxies/"))
-        if proxy not in self.node.proxies:
+        if proxy not in self.node.proxies and not self.node.configuration.tokens:
             raise Problem(404, "unknown-name", f"there is no proxy '{proxy[:64]}' here")
         return "proxy.html", {
             "title": proxy, "first": first, "node": state, "proxy": proxy,
