@@ -265,6 +265,9 @@ class Jobs(Following):
         self._step(job, "read")
 
     async def _check(self, job: Job, working: Working) -> None:
+        chosen = [one for one in job.items if one.get("chosen", True)]
+        if all(one.get("checked") for one in chosen) and os.path.exists(job.python):
+            return
         if job.requires:
             self._step(job, "installing", f"installing {', '.join(job.requires)}")
         job.python = await self._helpers.run(self.environments.python, job.requires, working)
@@ -384,8 +387,3 @@ class Jobs(Following):
         for task in list(self._tasks):
             task.cancel()
         self._helpers.close()
-
-
-def python_of(job: Job) -> str:
-    """The Python of its runs; "" if that of the panel will do."""
-    return job.python if job.requires and os.path.exists(job.python) else ""
