@@ -1,9 +1,9 @@
 // The seconds of a run as columns. Bounded: of a run that is looked at for a day the beginning becomes coarse,
 // with the least and the most of what each row stands for.
-const MOST = 9000; // single seconds that are kept
+const MOST = 7200; // single seconds that are kept
 const KEEP = 3600; // of them, those that stay when it is too many
 const MEAN_OF = 10, LONG = 60; // seconds of a coarse row, and of one in a very long run
-const COARSE = 9000;
+const COARSE = 5000;
 
 export class Seconds {
   constructor(names) {

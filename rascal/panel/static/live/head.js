@@ -15,16 +15,17 @@ function status() {
   if (going()) return [word === "running" ? "running" : "waits", WORDS[word]];
   if (word === "lost") return ["stopped", "Lost: its process is gone"];
   if (word === "judging") return ["waits", WORDS.judging];
-  return [outcome === "completed" ? "finished" : "stopped", OUTCOMES[outcome] ?? WORDS.ended];
+  const { why } = store.state, ended = OUTCOMES[outcome] ?? WORDS.ended;
+  const told = !why || outcome === "completed" ? ended : /^stop/i.test(why) ? why.charAt(0).toUpperCase() + why.slice(1) : `${ended}: ${why}`;
+  return [outcome === "completed" ? "finished" : "stopped", told];
 }
 
 /** Never pushes the page down: it lies over its top. */
 export function Banner() {
   useTopics("state");
-  const lost = store.link === "lost", { why, status: word, outcome } = store.state;
+  const lost = store.link === "lost";
   if (store.gone) return html`<p class="banner over-top bad" role="alert">This run was deleted. <a href="/runs">All runs</a></p>`;
   if (lost) return html`<p class="banner over-top" role="alert">Connection to the panel lost; trying again by itself. The charts stop at ${clock(store.lostAt)}. The run goes on, and faults keep their own limits.</p>`;
-  if (word === "ended" && outcome !== "completed" && why) return html`<p class="banner flat">${why.charAt(0).toUpperCase() + why.slice(1)}${/[.!?]$/.test(why) ? "" : "."}</p>`;
   return null;
 }
 

@@ -1,5 +1,5 @@
 // One lane for each fault: its switch in the gutter, what it did and what is planned on the axis.
-import { clock, short } from "../lib/format.js";
+import { clock } from "../lib/format.js";
 import { Planned, movable } from "./planned.js";
 import { going, now, spans, store, title } from "./store.js";
 import { highlight } from "./tracks.js";
@@ -10,6 +10,8 @@ const COLLECTIONS = { fault: "faults", roulette: "faults", script: "scripts", re
 const collection = (fault) => COLLECTIONS[fault.form] ?? "faults";
 const faultPath = (fault) => `nodes/${encodeURIComponent(fault.node)}/proxies/${encodeURIComponent(fault.proxy)}/${collection(fault)}/${encodeURIComponent(fault.name)}`;
 const proxyPage = (fault) => `/proxies/${encodeURIComponent(fault.proxy)}${fault.node ? `?node=${encodeURIComponent(fault.node)}` : ""}`;
+
+const times = (n) => (n < 1000 ? `×${n}` : n < 1e6 ? `×${(n / 1000).toFixed(n < 1e4 ? 1 : 0)}k` : `×${(n / 1e6).toFixed(1)}M`);
 
 /** What a fault is called to those who cannot see it. */
 export const called = (fault) => (title(fault).includes(` on ${fault.proxy}`) ? title(fault) : `${title(fault)} on ${fault.proxy}`);
@@ -45,10 +47,10 @@ function Span({ span, fault }) {
 
 function Lane({ fault }) {
   useTopics("view", "state");
-  const still = !going() && !fault.here, sub = [fault.proxy, fault.name !== title(fault) && fault.name, fault.by && fault.by !== "plan" && `by ${fault.by}`, fault.plan?.length > 0 && !fault.planned.length && !fault.spans.length && !fault.on && "taken out of the plan"].filter(Boolean).join(" · ");
+  const away = going() && fault.away, still = !going() && (!fault.here || fault.away), sub = [fault.proxy, fault.name !== title(fault) && fault.name, fault.by && fault.by !== "plan" && `by ${fault.by}`, fault.plan?.length > 0 && !fault.planned.length && !fault.spans.length && !fault.on && "taken out of the plan"].filter(Boolean).join(" · ");
   const edit = async () => { const { editFault } = await import("../lib/faultform.js"); editFault({ node: fault.node, proxy: fault.proxy, fault: fault.name, collection: collection(fault) }); };
-  const words = html`<strong>${title(fault)}</strong><span class="num">${fault.away ? `not reachable since ${clock(fault.away.since)}` : sub}</span>`;
-  return html`<li class=${`row lane ${fault.away ? "away" : ""} ${still ? "still" : ""}`} onPointerEnter=${() => highlight(fault.id)} onPointerLeave=${() => highlight(null)}>
+  const words = html`<strong>${title(fault)}</strong><span class="num">${away ? `not reachable since ${clock(away.since)}` : sub}</span>`;
+  return html`<li class=${`row lane ${away ? "away" : ""} ${still ? "still" : ""}`} onPointerEnter=${() => highlight(fault.id)} onPointerLeave=${() => highlight(null)}>
     <div class="side">
       ${!still && html`<${FaultSwitch} fault=${fault}/>`}<${Tag} letter=${fault.id} on=${fault.on}/>
       ${why(fault) ? html`<a class="what" href=${proxyPage(fault)} title=${called(fault)}>${words}</a>` : html`<button type="button" class="what" aria-label=${`Change ${called(fault)}`} title=${called(fault)} onClick=${edit}>${words}</button>`}
@@ -56,7 +58,7 @@ function Lane({ fault }) {
     <div class="lanebody"><div class="track">
       ${spans(fault).map((span) => (span.kind === "planned" ? html`<${Planned} key=${`p${span.index}`} fault=${fault} span=${span}/>` : html`<${Span} key=${span.from} span=${span} fault=${fault}/>`))}
       ${going() && !outside(now(), now()) && html`<div class="nowline" style=${{ left: place(now(), now()).left }}></div>`}<div class="hair"></div>
-    </div><div class="fired" title=${`Fired ${fault.fired ?? 0} times; ${fault.matched ?? 0} were matched`}>${fault.fired ? `×${short(fault.fired)}` : ""}</div></div></li>`;
+    </div><div class="fired" title=${`Fired ${fault.fired ?? 0} times; ${fault.matched ?? 0} were matched`}>${fault.fired ? times(fault.fired) : ""}</div></div></li>`;
 }
 
 export function Lanes({ onInject }) {

@@ -107,10 +107,15 @@ let late = 0;
 export function connect() {
   const safe = Object.fromEntries(Object.entries(hear).map(([kind, tell]) => [kind, (data) => { if (kind === "snapshot" || store.ready) tell(data); }]));
   return listen(`/api/v1/runs/${encodeURIComponent(about.run.id)}/events`, safe, (link) => {
-    if (link === "live") { clearTimeout(late); late = 0; store.link = "live"; emit("state"); return; }
-    if (store.link === "lost" || late) return; // every attempt that fails tells it again
-    store.lostAt = now();
-    // A stream that is back within a moment is nobody's concern.
-    late = setTimeout(() => { late = 0; store.link = "lost"; emit("state"); }, PATIENCE);
+    if (link === "live") {
+      clearTimeout(late);
+      late = 0;
+      store.link = "live";
+      emit("state");
+    } else if (!late && store.link !== "lost") {
+      // A stream that is back within a moment is nobody's concern.
+      store.lostAt = now();
+      late = setTimeout(() => { late = 0; store.link = "lost"; emit("state"); }, PATIENCE);
+    }
   });
 }

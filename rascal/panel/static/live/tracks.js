@@ -95,11 +95,14 @@ function letters(u) {
   // Those that begin close to each other stand beside each other.
   const r = devicePixelRatio || 1, { ctx, bbox } = u;
   let ends_ = -Infinity;
+  const last = {};
   const all = store.faults.flatMap((fault) => spans(fault).filter((one) => one.kind !== "planned").map((span) => [span.from, fault.id])).sort((a, b) => a[0] - b[0]);
   ctx.save();
   ctx.font = `700 ${10.5 * r}px ${css("sans")}`; ctx.textBaseline = "top"; ctx.textAlign = "left"; ctx.fillStyle = css("fault");
   for (const [from, id] of all) {
-    const at = Math.max(u.valToPos(from, "x", true) + 5 * r, ends_);
+    const own = u.valToPos(from, "x", true) + 5 * r, at = Math.max(own, ends_);
+    if (own - last[id] < 24 * r) continue; // one letter is enough for many short bands
+    last[id] = own;
     if (at < bbox.left || at > bbox.left + bbox.width - 8 * r) continue;
     ctx.fillText(id, at, bbox.top + 4 * r);
     ends_ = at + ctx.measureText(id).width + 4 * r;

@@ -6,7 +6,7 @@ import { html, useTopics } from "./use.js";
 const MARK = { met: "M2.5 7.5 L5.5 10.5 L11.5 3.5", missed: "M3 3 L11 11 M11 3 L3 11", open: "M3 7 L11 7" };
 const MEANS = { met: ["pass", "met"], missed: ["fail", "not met"], open: ["open", "no objective"] };
 const TESTS = { ">=": "at least", "<=": "at most", ">": "more than", "<": "less than", "==": "exactly", "=": "exactly" };
-const NAMES = { goodput_kept: "Goodput kept", time_to_recover: "Time to recover", attempts: "Attempts per call" };
+const NAMES = { p50: "p50 latency", p95: "p95 latency", p99: "p99 latency",  goodput_kept: "Goodput kept", time_to_recover: "Time to recover", attempts: "Attempts per call" };
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Of an objective's text: what it is about, and what was asked for. */
