@@ -120,7 +120,9 @@ async def _one(call: Call, which: str) -> Any:
         "has_run": has_run,
         "may_run": call.caller.may("admin") and jobs.on,
         "can_run": not job.busy and not has_run and bool(job.items) and not job.findings,
-        "can_replay": not job.busy and bool(job.items) and not job.findings
+        "can_replay": not job.busy
+        and bool(job.items)
+        and not job.findings
         and (has_run or job.state in ("failed", "cancelled")),
         "cut": len(job.text.encode("utf-8", "replace")) >= LONGEST,
     }
