@@ -265,8 +265,7 @@ class Jobs(Following):
         self._step(job, "read")
 
     async def _check(self, job: Job, working: Working) -> None:
-        chosen = [one for one in job.items if one.get("chosen", True)]
-        if all(one.get("checked") for one in chosen) and os.path.exists(job.python):
+        if job.well and job.checked and self._all_checked(job):
             return
         if job.requires:
             self._step(job, "installing", f"installing {', '.join(job.requires)}")
@@ -285,6 +284,11 @@ class Jobs(Following):
         job.checked = True
         wrong = sum(len(one.get("findings") or ()) for one in job.items)
         job.say(time.time(), f"checked: {wrong or 'no'} finding{'s' if wrong != 1 else ''}")
+
+    def _all_checked(self, job: Job) -> bool:
+        """Nothing is left to check, and the environment is still there."""
+        chosen = [one for one in job.items if one.get("chosen", True)]
+        return all(one.get("checked") for one in chosen) and os.path.exists(job.python)
 
     def _may_run(self, job: Job) -> bool:
         """Nothing that is wrong is run."""
