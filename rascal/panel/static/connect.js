@@ -20,7 +20,7 @@ async function add(event) {
   event.preventDefault();
   errors = {};
   const node = form.node || Object.keys(state.nodes)[0], name = nameFor();
-  const upstream = /:\d+$|^unix:/.test(form.upstream) || !PORTS[form.protocol] ? form.upstream : `${form.upstream}:${PORTS[form.protocol]}`;
+  const upstream = !/^[\w.-]+$/.test(form.upstream) || !PORTS[form.protocol] ? form.upstream : `${form.upstream}:${PORTS[form.protocol]}`;
   try {
     await send("POST", place(node, "proxies"), { name, protocol: form.protocol, listen: form.listen || "127.0.0.1:0", upstream });
     location = `/connect?node=${encodeURIComponent(node)}&proxy=${encodeURIComponent(name)}`; // opens its stream with the exchanges of this proxy

@@ -37,7 +37,7 @@ function Runs({ runs }) {
 
 function Faults({ nodes, lever }) {
   const on = standing(nodes), several = Object.keys(nodes).length > 1;
-  const proxies = Object.values(nodes).flatMap((node) => Object.keys(node.proxies).map((name) => [node.name, name]));
+  const proxies = Object.values(nodes).filter((node) => node.state === "up").flatMap((node) => Object.keys(node.proxies).map((name) => [node.name, name]));
   const add = (event) => { const [node, proxy] = JSON.parse(event.target.value); event.target.value = ""; editFault({ node, proxy }); };
   return html`<section class="card" aria-labelledby="faults-title"><div class="cardhead"><h2 id="faults-title">Faults that are on</h2><span class="end">
       ${may("operator") && proxies.length > 0 && !lever.on && html`<select class="btn small" aria-label="Add a fault to" onChange=${add} value=""><option value="" disabled selected>Add a fault to…</option>${proxies.map((one) => html`<option value=${JSON.stringify(one)}>${one[1]}${several ? ` (${one[0]})` : ""}</option>`)}</select>`}</span></div>
@@ -64,7 +64,7 @@ function Side({ state }) {
           ${may("operator") ? html`<p><button class="btn" type="button" onClick=${release}>Release</button></p>` : html`<p class="dim">Operators release it${about.who ? `: ${about.who}` : ""}.</p>`}</div>`
         : html`<p class="quietly"><span class="word ok">Up.</span> Faults and load are allowed.</p>`}</section>
     <section class="card" aria-labelledby="health-title"><h2 id="health-title">Health</h2><ul class="healthrows">
-      ${nodes.map((node) => html`<li key=${node.name}><span class="state ${node.state === "up" ? "up" : "away"}">${node.name}</span><span class="end">${node.state === "up" ? `${Object.keys(node.proxies).length} ${Object.keys(node.proxies).length === 1 ? "proxy" : "proxies"}, up` : html`away since <${When} at=${node.since} />`}</span>${node.state !== "up" && html`<span class="why">${node.why}</span>`}</li>`)}
+      ${nodes.map((node) => html`<li key=${node.name}><span class="state ${node.state === "up" ? "up" : "away"}">${node.name}</span><span class="end">${node.state === "up" ? `${Object.keys(node.proxies).length} ${Object.keys(node.proxies).length === 1 ? "proxy" : "proxies"}, up` : html`away, last seen <${When} at=${node.since} />`}</span>${node.state !== "up" && html`<span class="why">${node.why}</span>`}</li>`)}
       <li><span class="state ${about.redis ? "" : "up"}"><a href="/agents">Agents</a></span><span class="end">${about.redis ? "through Redis" : "none: load runs on this machine"}</span></li></ul></section>`;
 }
 

@@ -50,7 +50,7 @@ function Exchanges({ proxy }) {
   const [, turn] = useState(0);
   const listens = proxy.addresses?.[0] ?? "";
   return html`<section class="card" aria-labelledby="exchanges-title"><div class="cardhead"><h2 id="exchanges-title">Exchanges</h2><span class="dim small">newest first, secrets masked${more ? `, ${count(more)} more were too many to show` : ""}</span><span class="end"><button class="btn small" type="button" aria-pressed=${String(held)} onClick=${() => { held = !held; turn((n) => n + 1); }}>${held ? "Go on" : "Hold"}</button></span></div>
-    ${rows.length ? html`<div class="exchanges" tabindex="0" role="region" aria-label="Exchanges"><table><thead><tr><th>Time</th><th>Message</th><th>Outcome</th><th class="r">Took</th></tr></thead>
+    ${rows.length ? html`<div class="exchanges" tabindex="0" role="group" aria-label="The latest exchanges"><table><thead><tr><th>Time</th><th>Message</th><th>Outcome</th><th class="r">Took</th></tr></thead>
       <tbody>${rows.map((one) => html`<tr key=${one.number} class=${one.faults?.length ? "hit" : ""}><td class="mono nowrap dim">${clockOf.format(one.at * 1000)}</td><td class="mono said">${told(one)}</td><td>${(one.faults ?? []).map((key) => html`<span class="faulttag on" key=${key}>${key}</span> `)}${one.outcome}</td><td class="r num">${ms(one.seconds * 1000)}</td></tr>`)}</tbody></table></div>`
       : html`<p class="quietly">${quiet(proxy) ? html`No traffic through <strong>${name}</strong> in the last minute. Is the app pointed at <span class="mono">${listens}</span>?` : proxy.protocol === "tcp" || proxy.protocol === "udp" ? "This proxy passes bytes; it knows no messages." : "Nothing has been seen since this page was opened."}</p>`}</section>`;
 }

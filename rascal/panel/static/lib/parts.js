@@ -72,6 +72,6 @@ export const LinkBanner = ({ state }) => (state.link === "lost"
 
 /** A node that is away. */
 export const AwayBanner = ({ node }) => (node.state === "up" ? null
-  : html`<p class="banner bad" role="status">Node <strong>${node.name}</strong> is away since <${When} at=${node.since} />: ${node.why}. Its faults keep their own ends; it comes back by itself.</p>`);
+  : html`<p class="banner bad" role="status">Node <strong>${node.name}</strong> is away, last seen <${When} at=${node.since} />: ${node.why}. Its faults keep their own ends; it comes back by itself.</p>`);
 
 export const counted = (n) => (n >= 10000 ? `${+(n / 1000).toPrecision(3)}k` : count(n));
