@@ -45,7 +45,8 @@ export const spans = (fault) => [
   ...fault.spans.map(([from, to]) => ({ kind: to == null ? "on" : "past", from, to })),
   ...(fault.planned ?? []).map(([from, to], index) => ({ kind: "planned", from, to, index })),
 ];
-export const title = (fault) => fault.text || fault.name;
+/** Its sentence without what it is called by; that stands beneath. */
+export const title = (fault) => (fault.text || fault.name).replace(/ name [\w.-]+$/, "");
 /** Rows on screen: where they begin, and where they end. */
 export const shown = () => {
   const { data, view } = store;
