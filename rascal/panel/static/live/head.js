@@ -15,9 +15,7 @@ function status() {
   if (going()) return [word === "running" ? "running" : "waits", WORDS[word]];
   if (word === "lost") return ["stopped", "Lost: its process is gone"];
   if (word === "judging") return ["waits", WORDS.judging];
-  const { why } = store.state, ended = OUTCOMES[outcome] ?? WORDS.ended;
-  const told = !why || outcome === "completed" ? ended : /^stop/i.test(why) ? why.charAt(0).toUpperCase() + why.slice(1) : `${ended}: ${why}`;
-  return [outcome === "completed" ? "finished" : "stopped", told];
+  return [outcome === "completed" ? "finished" : "stopped", OUTCOMES[outcome] ?? WORDS.ended];
 }
 
 /** Never pushes the page down: it lies over its top. */
@@ -33,11 +31,13 @@ function Facts() {
   useTopics("state", "phases", "second");
   const [look, word] = status(), phase = phaseNow(), left = phase?.to != null ? Math.max(0, Math.ceil(phase.to - now())) : null;
   const known = store.state.ends != null || store.phases.length > 0, started = store.state.started ?? store.run.started;
+  const why = store.state.status === "ended" && store.state.outcome !== "completed" ? store.state.why : "";
   return html`<p class="facts num"><span class=${`status ${look}`}>${word}</span>
+    ${why && html`<span>${why.replace(/^stopped /i, "")}</span>`}
     ${store.ready && html`<span>${going() ? (known ? `${clock(now())} of ${clock(ends())}` : clock(now())) : span(Math.round(store.run.lasted ?? ends()))}</span>`}
     ${going() && phase && html`<span>${phase.name}${left != null ? `, ${left} s left` : ""}</span>`}
     ${started && html`<span class="dim">${moment(started)}</span>`}
-    ${store.run.by && html`<span class="dim">by ${store.run.by}</span>`}
+    ${store.run.by && html`<span class="dim">started by ${store.run.by}</span>`}
     <${Labels}/></p>`;
 }
 
