@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,6 +13,8 @@ COUNTED = ("open", "connections", "exchanges", "to_upstream", "to_client")
 SAID = ("protocol", "enabled", "addresses", "upstream")
 ABOUT = ("form", "text", "enabled", "armed", "matched", "fired", "waiting", "lease", "steps",
          "reached", "recipe")  # fmt: skip
+
+CHANGED = {"added": "added", "removed": "removed", True: "enabled", False: "disabled"}
 
 
 class Proxies:
@@ -202,3 +205,22 @@ def _left(fault: Mapping[str, Any], now: float) -> dict[str, Any]:
         if at in found:
             found[name] = round(max(0.0, found.pop(at) - now), 1)
     return found
+
+
+def differences(before: Any, after: Any) -> Iterator[dict[str, Any]]:
+    """What happened to faults while nobody listened, as events say it."""
+    if before is None:
+        return
+    at = round(time.time(), 3)
+    for proxy in {**before, **after}:
+        old, new = before.get(proxy, {}), after.get(proxy, {})
+        for name in {**old, **new}:
+            had, has = old.get(name), new.get(name)
+            if had is None or has is None:
+                change = "added" if had is None else "removed"
+            elif had["enabled"] != has["enabled"]:
+                change = CHANGED[bool(has["enabled"])]
+            else:
+                continue
+            state = has or {**had, "enabled": False}
+            yield {"proxy": proxy, "name": name, "change": change, "at": at, "state": state}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from rascal.control._problems import Problem, unknown
 from rascal.control.client import AsyncClient
 from rascal.errors import RascalError
-from rascal.panel.node_state import Proxies
+from rascal.panel.node_state import Proxies, differences
 
 log = Logger()
 
@@ -31,8 +31,9 @@ SILENT = 6.0
 """Seconds without a count after which a node is away; it sends one each second."""
 FIRST, LONGEST = 0.25, 5.0
 """Seconds between two attempts to reach a node; doubled up to the longest."""
+EVERY, SHOWN = 0.35, 20
+"""Exchanges of a proxy are told so often, so many: all pages get them."""
 FORWARDED = ("proxy", "faults", "fired", "step", "connection", "counters", "reload", "seed")
-ADDED = {"added": "added", "removed": "removed", True: "enabled", False: "disabled"}
 
 
 class Node:
@@ -64,6 +65,8 @@ class Node:
         self._following: Any = None
         self._watching: Any = None
         self._watched: frozenset[str] = frozenset()
+        self._gathered: dict[str, tuple[list[Any], int]] = {}
+        self._telling: Any = None
         self._timer: Any = None
         self._closed = False
 
@@ -159,7 +162,7 @@ class Node:
         self.nodes.tell("node", self.json())
         if was != self.lever:
             self.nodes.tell_lever(self.name)
-        for change in _differences(before, self.faults):
+        for change in differences(before, self.faults):
             self.nodes.tell("faults", {**change, "node": self.name})
         await self.nodes.hold(self)
 
@@ -176,7 +179,23 @@ class Node:
     async def _exchanges(self, proxies: list[str]) -> None:
         async for event in self.client.events(("exchanges",), proxies=proxies):
             if event.kind == "exchanges":
-                self.nodes.tell("exchanges", {**event.data, "node": self.name})
+                self._seen(event.data)
+
+    def _seen(self, data: Mapping[str, Any]) -> None:
+        """Exchanges are over: the latest are told soon, the others counted."""
+        latest, more = self._gathered.get(str(data["proxy"]), ([], 0))
+        latest = [*latest, *data["exchanges"]]
+        more += int(data.get("more") or 0) + max(0, len(latest) - SHOWN)
+        self._gathered[str(data["proxy"])] = (latest[-SHOWN:], more)
+        if self._telling is None:
+            self._telling = self.nodes.reactor.callLater(EVERY, self._tell_exchanges)
+
+    def _tell_exchanges(self) -> None:
+        self._telling = None
+        gathered, self._gathered = self._gathered, {}
+        for proxy, (latest, more) in gathered.items():
+            told = {"node": self.name, "proxy": proxy, "exchanges": latest, "more": more}
+            self.nodes.tell("exchanges", told)
 
     def _unwatched(self, failure: Any) -> None:
         self._watching = None
@@ -192,8 +211,9 @@ class Node:
         """The panel stops."""
         self._closed = True
         self._watch_none()
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        for timer in (self._timer, self._telling):
+            if timer is not None and timer.active():
+                timer.cancel()
         if self._following is not None:
             self._following.cancel()
         await self.client.close()
@@ -364,22 +384,3 @@ class Nodes:
             self._ticker.stop()
         for node in self.nodes.values():
             await node.close()
-
-
-def _differences(before: Any, after: Any) -> Iterator[dict[str, Any]]:
-    """What happened to faults while nobody listened, as events say it."""
-    if before is None:
-        return
-    at = round(time.time(), 3)
-    for proxy in {**before, **after}:
-        old, new = before.get(proxy, {}), after.get(proxy, {})
-        for name in {**old, **new}:
-            had, has = old.get(name), new.get(name)
-            if had is None or has is None:
-                change = "added" if had is None else "removed"
-            elif had["enabled"] != has["enabled"]:
-                change = ADDED[bool(has["enabled"])]
-            else:
-                continue
-            state = has or {**had, "enabled": False}
-            yield {"proxy": proxy, "name": name, "change": change, "at": at, "state": state}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rascal.panel.node_state import Proxies, plain_text
-from rascal.panel.nodes import _differences
+from rascal.panel.node_state import Proxies, differences, plain_text
 
 SLOW = {
     "form": "fault", "text": "delay(2s) for 60s name slow", "enabled": True, "armed": True,
@@ -99,6 +98,6 @@ def test_what_happened_while_nobody_listened() -> None:
     on, off = {"enabled": True, "text": "hang"}, {"enabled": False, "text": "hang"}
     before = {"p": {"a": on, "b": off, "c": on, "d": on}}
     after = {"p": {"a": off, "b": off, "d": on}, "q": {"e": on}}
-    found = {(one["proxy"], one["name"]): one["change"] for one in _differences(before, after)}
+    found = {(one["proxy"], one["name"]): one["change"] for one in differences(before, after)}
     assert found == {("p", "a"): "disabled", ("p", "c"): "removed", ("q", "e"): "added"}
-    assert list(_differences(None, after)) == []
+    assert list(differences(None, after)) == []

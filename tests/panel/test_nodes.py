@@ -213,6 +213,8 @@ def test_what_does_not_exist_is_404(panel: PanelProcess) -> None:
     assert panel.call("GET", "/api/v1/nodes/other")[0] == 404
     assert panel.call("GET", "/api/v1/nodes/main/state")[0] == 404
     assert panel.call("GET", "/api/v1/nodes/main/export")[0] == 404
+    for path in ("proxies/../export", "proxies/%2e%2e/export", "proxies//export", "proxies/./"):
+        assert panel.call("GET", f"/api/v1/nodes/main/{path}")[0] == 404, path
     assert panel.call("GET", "/api/v1/nodes/main/proxies/none")[0] == 404
     assert panel.call("POST", "/api/v1/nodes/main/check/state", {})[0] == 404
     assert _page(panel, "/proxies/none")[0] == 404

@@ -161,7 +161,10 @@ async def _ask(
 ) -> Any:  # fmt: skip
     """A request to the node. Raises Problem: what the node says, or that it is away."""
     found = call.panel.nodes.node(node)
-    where = "/api/v1/" + "/".join(quote(part, safe="") for part in path.split("/"))
+    parts = path.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts):  # who builds URLs may shorten them
+        raise Problem(404, "unknown-address", f"there is nothing at {path[:100]} of a node")
+    where = "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
     if query:
         where += "?" + urlencode(query)
     if body is None and method in ("POST", "PATCH"):

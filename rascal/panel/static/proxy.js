@@ -73,6 +73,7 @@ function Settings({ proxy, up }) {
 }
 
 function Page({ state }) {
+  if (state.locked) return html`<section class="card"><div class="wait"></div></section>`;
   const there = state.nodes[node], proxy = there?.proxies[name];
   const up = there?.state === "up";
   if (!there || (!proxy && up)) return html`<section class="card empty"><h2>${name} is not there any more</h2><p>It was removed from its node.</p><p><a class="btn" href="/proxies">Proxies</a></p></section>`;
@@ -92,6 +93,7 @@ const draw = (state) => render(html`<${Page} state=${state} />`, root);
 const state = follow({
   first, look: { node, proxy: name }, changed: draw,
   heard(kind, data) {
+    if (kind === "snapshot" || (kind === "node" && data.state === "up")) setTimeout(learn, 0);
     if (kind !== "exchanges" || data.proxy !== name || (data.node ?? "") !== node || held) return;
     more = data.more ?? 0;
     rows = [...data.exchanges].reverse().concat(rows).slice(0, KEPT);
@@ -99,9 +101,16 @@ const state = follow({
 });
 root.replaceChildren();
 draw(state);
-// What was seen before this page was opened.
-send("GET", place(node, `${at(name, "exchanges")}?limit=50`)).then((found) => {
-  const known = new Set(rows.map((one) => one.number));
-  rows = rows.concat(found.exchanges.filter((one) => !known.has(one.number))).slice(0, KEPT);
-  draw(state);
-}).catch(() => {}); // the page says itself that the node is away
+// What streams do not begin with: exchanges before this page was opened, and the steps of scripts.
+const learn = () => {
+  send("GET", `${place(node, at(name, "exchanges"))}?limit=50`).then((found) => {
+    const known = new Set(rows.map((one) => one.number));
+    rows = rows.concat(found.exchanges.filter((one) => !known.has(one.number))).slice(0, KEPT);
+    draw(state);
+  }).catch(() => {}); // the page says itself that the node is away
+  send("GET", place(node, at(name, "scripts"))).then((found) => {
+    const faults = state.nodes[node]?.proxies[name]?.faults ?? {};
+    for (const [key, one] of Object.entries(found)) if (faults[key]) faults[key].steps = one.steps;
+    draw(state);
+  }).catch(() => {});
+};

@@ -68,6 +68,12 @@ const hear = {
     const key = state.name ?? name;
     if (change === "removed") delete faults[key]; else faults[key] = fault(state, key);
   },
+  step(node, { proxy, script, steps, reached }) {
+    const one = node.proxies[proxy]?.faults[script];
+    if (!one) return;
+    one.reached = reached;
+    for (const { n, state } of steps ?? []) { const step = one.steps?.find((each) => each.n === n); if (step) step.state = state; }
+  },
   fired(node, data) { const one = node.proxies[data.proxy]; if (one) books(one.faults, data.fault, [data.matched, data.fired, data.waiting]); },
   counters(node, data) {
     const passed = node.counted && data.at - node.counted < 10 ? Math.max(0.2, data.at - node.counted) : 1;
@@ -105,7 +111,7 @@ export function follow({ first, look, changed, heard = () => {} }) {
   if (first) begin(first);
   if (meta("alone") === "locked" && !token()) { state.locked = true; unlock(); return state; }
   const on = { snapshot(data) { begin(data); heard("snapshot", data); soon(); } };
-  for (const kind of ["proxy", "faults", "fired", "counters", "connection", "exchanges"]) {
+  for (const kind of ["proxy", "faults", "fired", "step", "counters", "connection", "exchanges"]) {
     on[kind] = (data) => {
       const node = state.nodes[data.node ?? ""];
       if (node && hear[kind]) hear[kind](node, data);
@@ -121,7 +127,7 @@ export function follow({ first, look, changed, heard = () => {} }) {
   };
   on.run = (data) => { heard("run", data); soon(); };
   on.queue = (data) => { heard("queue", data); soon(); };
-  const types = ["snapshot", "proxy", "faults", "fired", "connection", "counters", "lever", ...(look ? ["exchanges"] : [])];
+  const types = ["snapshot", "proxy", "faults", "fired", "step", "counters", "lever", ...(look ? ["exchanges"] : [])];
   const path = alone
     ? `/api/v1/events?types=${types.join(",")}`
     : `/api/v1/events${look ? `?look=${part(look.node)}/${part(look.proxy)}` : ""}`;
