@@ -165,16 +165,24 @@ def _conduct(
     from rascal.cli.load.going import choose_reactor
     from rascal.cli.load.offering import opened_store
     from rascal.cli.output import limit, say
+    from rascal.experiment.bounds import Bounds
     from rascal.experiment.reading import read_experiment
+    from rascal.load.masking import hidden
 
     given = {**EXPERIMENT, **_where(order), **order.get("given", {})}
     sys.argv = ["rascal", "experiment", "run", order.get("file") or os.path.basename(path)]
     choose_reactor()
-    experiment = overridden(_with_nodes(read_experiment(path), path, order), given)
+    bounds = Bounds(**order["bounds"])
+    environ = None if bounds.trusted else hidden(os.environ)
+    experiment = overridden(_with_nodes(read_experiment(path, environ), path, order), given)
     if base:
         scenarios = os.path.abspath(os.path.join(base, experiment.scenarios))
     if scenarios:
         experiment = attrs.evolve(experiment, scenarios=scenarios)
+    file = os.path.join(os.path.dirname(os.path.abspath(path)), experiment.scenarios)
+    beyond = list(bounds.problems(experiment, file))
+    if beyond:
+        raise ConfigErrors(beyond)
     if order.get("requires"):  # of a job; agents install them
         load = {"dependencies": order["requires"], **experiment.load}
         experiment = attrs.evolve(experiment, load=load)

@@ -79,14 +79,14 @@ _FAULT, _FAULT_END = Time("fault"), Time("fault.end")
 CONTAINER_KINDS = tuple(CONTAINERS)
 
 
-def read_experiment(path: str) -> Experiment:
-    """Read a file; raises ConfigErrors."""
+def read_experiment(path: str, environ: Mapping[str, str] | None = None) -> Experiment:
+    """Read a file; raises ConfigErrors. `environ` as in `experiment_of`."""
     try:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
         raise ConfigErrors([ConfigError(f"cannot be read: {why}", path=path)]) from error
-    return experiment_of(text, path)
+    return experiment_of(text, path, environ)
 
 
 def experiment_of(text: str, path: str, environ: Mapping[str, str] | None = None) -> Experiment:

@@ -14,6 +14,7 @@ from rascal.errors import RascalError
 from rascal.panel.asking import Orders
 from rascal.panel.queue import Entry, Queue, save
 from rascal.panel.starting import Start, start
+from rascal.store.machine import process
 
 ANSWER = 20.0
 """Seconds for which a request waits until its run has begun."""
@@ -118,11 +119,14 @@ class Admission(Orders):
                 start, order, str(Path(self.path).parent / "logs"), entry.id,
                 self.panel.settings.node_token,
             )  # fmt: skip
+            if self.lever() is not None:  # pulled while the store's thread was busy
+                started.process.kill()
+                self._check_lever()
         except BaseException as error:
             self.queue.fail(entry, str(error))
             self.queue_changed()
             raise
-        entry.pid = started.pid
+        entry.pid, entry.born = started.pid, process(started.pid)
         self.children.append(started.process)
         self.queue_changed()
         return started

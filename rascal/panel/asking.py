@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,7 @@ class Orders:
         name: str = "",
         folder: str | None = None,
         by: str = "",
+        trusted: bool = False,
         **flags: Any,
     ) -> Any:
         """Start an experiment, of a file or of a text whose scenarios lie in the folder.
@@ -85,11 +86,14 @@ class Orders:
             name: what a text is called.
             folder: without it the settings' folder of experiments.
             by: who.
+            trusted: an admin, who may have programs run and the environment read.
             flags: target, seed, labels, agents, lenient, probe.
 
         Raises Problem, ConfigErrors.
         """
-        order, title = self.experiment_order(file, flags, text=text, name=name, folder=folder)
+        order, title = self.experiment_order(
+            file, flags, text=text, name=name, folder=folder, trusted=trusted
+        )
         return await self.begin(order, title=title, kind="experiment", by=by)
 
     def experiment_order(
@@ -100,6 +104,7 @@ class Orders:
         text: str | None = None,
         name: str = "",
         folder: str | None = None,
+        trusted: bool = False,
     ) -> tuple[dict[str, Any], str]:
         """What a process is told to start an experiment, and its title. Raises ConfigErrors."""
         base = folder or self.panel.settings.experiments
@@ -111,6 +116,9 @@ class Orders:
             **self._where(flags.get("agents")),
             "nodes": dict(self.panel.settings.nodes),
             "given": self._given(flags),
+            "bounds": self.bounds(
+                trusted, (base, self.panel.settings.scenarios, self.panel.settings.experiments)
+            ),
         }
         if text is not None:
             if name and not _NAME.fullmatch(name):
@@ -125,7 +133,12 @@ class Orders:
         return order, title
 
     async def replay(
-        self, which: str, changes: Mapping[str, Any] | None = None, *, by: str = ""
+        self,
+        which: str,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        by: str = "",
+        trusted: bool = False,
     ) -> Any:
         """Run a stored run again, with its own files and seed; with other profiles, another
         target or seed if they are given. Raises Problem, ConfigErrors, StoreError."""
@@ -145,9 +158,18 @@ class Orders:
             "allow": list(self.panel.settings.targets),
             "nodes": dict(self.panel.settings.nodes),
             "given": {"allow": list(self.panel.settings.targets)},
+            "bounds": self.bounds(trusted),
             **self._where(len(run.about.get("agents") or ()) or None),
         }
         return await self.begin(order, title=f"{run.name} again", kind=run.kind, by=by)
+
+    def bounds(self, trusted: bool, folders: Sequence[str] = ()) -> dict[str, Any]:
+        """What an experiment may do here: rascal.experiment.bounds.Bounds as plain data."""
+        nodes = self.panel.nodes
+        urls = [node.url for node in nodes.nodes.values()] if nodes else []
+        urls = urls or list(self.panel.settings.nodes.values())
+        kept = tuple(dict.fromkeys(_absolute(folder) for folder in folders))
+        return {"urls": tuple(urls), "folders": kept, "trusted": trusted}
 
     def ask(self, function: Any, *args: Any) -> Any:
         """In the store's thread."""

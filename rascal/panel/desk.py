@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -33,14 +34,20 @@ class Desk:
         self._strange: set[str] = set()
         """Runs that cannot be read."""
         self._store: Any = None
+        self._place: tuple[int, int] | None = None
 
     @property
     def store(self) -> Any:
         """The run store; opened by the thread that uses it. Raises StoreError."""
+        if self._store is not None and _place(self.path) != self._place:
+            log.warn("The run store {path} is another file now: it is opened anew", path=self.path)
+            self.close()
+            self.followers.clear()
         if self._store is None:
             from rascal.store import Store
 
             self._store = Store(self.path)
+            self._place = _place(self.path)
         return self._store
 
     def going(self) -> dict[str, dict[str, Any]]:
@@ -96,6 +103,15 @@ class Desk:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def _place(path: str) -> tuple[int, int] | None:
+    """Which file it is; None: there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def ended(store: Any, told: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:

@@ -219,19 +219,25 @@ class ExperimentFiles:
     async def ask_proxies(self, text: str, name: str) -> list[dict[str, Any]]:
         """What the proxies say about an experiment's faults: each is installed disarmed, and
         removed at once."""
+        from rascal.experiment.bounds import Bounds
         from rascal.experiment.fitting import misfits
         from rascal.experiment.reading import experiment_of
+        from rascal.load.masking import hidden
 
         _check_length(text)
         try:
-            experiment = await self.helpers.run(experiment_of, text, name)
+            experiment = await self.helpers.run(experiment_of, text, name, hidden(os.environ))
         except ConfigErrors as errors:
             return [{"message": one.message, "line": one.line} for one in errors.findings]
         import attrs
 
         if "nodes:" not in text:
             experiment = attrs.evolve(experiment, nodes=dict(self._panel.settings.nodes))
-        found = await misfits(self._reactor, experiment, run=f"check-{os.urandom(3).hex()}")
+        bounds = Bounds(**self._panel.runs.bounds(trusted=True))
+        found: list[Any] = list(bounds.problems(experiment, ""))
+        found = found or await misfits(
+            self._reactor, experiment, run=f"check-{os.urandom(3).hex()}"
+        )
         return [
             {"message": getattr(one, "message", str(one)), "line": getattr(one, "line", None)}
             for one in found

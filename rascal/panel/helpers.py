@@ -24,6 +24,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from rascal.control._problems import Problem
+from rascal.load.masking import hidden
 
 T = TypeVar("T")
 MODULE = "rascal.panel.inspecting"
@@ -72,6 +73,7 @@ class Helpers:
 
     def begin(self, words: list[str], **given: Any) -> subprocess.Popen[bytes]:
         """A child with a session of its own."""
+        given.setdefault("env", hidden(os.environ))  # texts may name variables, secrets none
         process = subprocess.Popen(words, start_new_session=True, **given)
         self._children.add(process)
         return process

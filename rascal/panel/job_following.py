@@ -63,7 +63,7 @@ class Following:
         if item["kind"] == "experiment":
             flags = {**values, "target": target, "labels": labels}
             flags["lenient"] = str(flags.get("lenient") or "").lower() in ("yes", "true", "on")
-            order, title = runs.experiment_order(item["file"], flags, folder=folder)
+            order, title = runs.experiment_order(item["file"], flags, folder=folder, trusted=True)
         else:
             stem = os.path.splitext(os.path.basename(file_of(item)))[0]
             name = f"{job.name} {stem}" if job.name else stem

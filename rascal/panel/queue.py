@@ -8,6 +8,7 @@ the lever: a panel that is started again goes on where the last one was.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Any
 import attrs
 
 from rascal.control._problems import Problem
+from rascal.store.machine import alive
 
 LONGEST = 200
 """Runs that wait at most."""
@@ -39,8 +41,21 @@ class Entry:
     made: float = 0.0
     pid: int = 0
     """Of its process, while that is starting."""
+    born: str = ""
+    """Which process of that number: numbers are used again."""
     why: str = ""
     """Why it could not be started."""
+
+    @property
+    def lives(self) -> bool:
+        """Whether its process does."""
+        return bool(self.pid and self.born and alive(self.pid, self.born, math.inf))
+
+    def signal(self, number: int) -> None:
+        """To its process and all that this has started, if it is there."""
+        if self.lives:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)  # it has a session of its own
 
     def json(self, position: int | None = None) -> dict[str, Any]:
         """As pages see it."""

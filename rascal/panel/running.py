@@ -11,12 +11,12 @@ were started from the command line are shown the same way.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from signal import SIGKILL, SIGTERM
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -35,7 +35,6 @@ from rascal.panel.admitting import Admission
 from rascal.panel.faults import Noting, lanes_of
 from rascal.panel.merging import News
 from rascal.panel.queue import Entry
-from rascal.panel.starting import lives
 
 log = Logger()
 T = TypeVar("T")
@@ -46,6 +45,10 @@ TROUBLE = 3.0
 """The same while the store cannot be read."""
 TAKEN = 3.0
 """Seconds for which a request waits until a run has seen what is asked of it."""
+GRACE = 2.0
+"""Seconds from the lever until a run that is still starting is killed."""
+PATIENCE = 20.0
+"""Seconds from the lever until processes of ours that go on are ended by a signal."""
 FRESH = 10
 """A run of fewer seconds has just begun."""
 
@@ -75,6 +78,8 @@ class Runs(Admission):
         self._timer: Any = None
         self._look: Deferred[Any] | None = None
         self._relook = True
+        self._stopped: set[str] = set()
+        """Runs that were asked to end since the lever was pulled."""
         self._fresh: set[str] = set()
         """Runs that have just begun."""
         panel.snapshots["runs"] = self.snapshot
@@ -140,6 +145,9 @@ class Runs(Admission):
             self._drop(run_id, "deleted")
         self._going(going)
         self._tidy()
+        if self.queue.held and not self._stopped.issuperset(going):
+            await self._stop_those_that_run()
+            self._stopped.update(going)
         if self._relook:
             self._relook = False
             self.last = await self.ask(desk.ended, self._desk.told)
@@ -180,7 +188,7 @@ class Runs(Admission):
         pids = {run["pid"] for run in going.values() if run.get("pid")}
         for entry in list(self.queue.starting.values()):
             # Of a panel that is no more: its run is there, or its process has gone.
-            if entry.pid and not self._ours(entry) and (entry.pid in pids or not lives(entry.pid)):
+            if entry.pid and not self._ours(entry) and (entry.pid in pids or not entry.lives):
                 self.queue.starting.pop(entry.id)
                 self.queue_changed()
 
@@ -269,20 +277,40 @@ class Runs(Admission):
         """The lever: everything that runs is stopped, nothing begins. Gives the runs."""
         self.queue.held = {"on": True, "by": by, "at": round(time.time(), 3)}
         kept = self.queue_changed()
-        for entry in list(self.queue.starting.values()):
-            if entry.pid:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(entry.pid, 15)
-        stopped = await self.ask(
-            desk.stop_all, f"everything was stopped by {by or 'the panel'}", now
-        )
+        starting = list(self.queue.starting.values())
+        for entry in starting:
+            entry.signal(SIGTERM)
+        if starting:
+            self.reactor.callLater(GRACE, self._insist, starting)
+        self.reactor.callLater(PATIENCE, self._end_ours, list(self.children))
+        stopped = await self._stop_those_that_run(now)
         await kept
         self.hurry()
         return stopped
 
+    async def _stop_those_that_run(self, now: bool = True) -> list[str]:
+        """Also those that turn up while the lever is pulled, whoever started them."""
+        by = (self.queue.held or {}).get("by") or "the panel"
+        stopped = await self.ask(desk.stop_all, f"everything was stopped by {by}", now)
+        self._stopped.update(stopped)
+        return stopped
+
+    def _insist(self, starting: list[Entry]) -> None:
+        """Those that were starting, and have not ended although they were asked to."""
+        for entry in starting:
+            if self.queue.held and entry.id in self.queue.starting:
+                entry.signal(SIGKILL)
+
+    def _end_ours(self, children: list[Any]) -> None:
+        """Processes that did not see what the store asked of them: it may be gone."""
+        for child in children:
+            if self.queue.held and child.poll() is None:
+                child.terminate()
+
     def release(self, by: str = "") -> None:
         """The lever is let go: runs may begin again, first those that wait."""
         self.queue.held = None
+        self._stopped.clear()
         self.queue_changed()
         self.hurry()
 

@@ -147,7 +147,7 @@ def start(order: Mapping[str, Any], folder: str, name: str, token: str = "") -> 
 
 
 def lives(pid: int) -> bool:
-    """Whether there is such a process."""
+    """Whether there is a process of that number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

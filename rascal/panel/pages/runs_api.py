@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rascal.control._problems import Problem
+from rascal.control._problems import Problem, wrong_member
+from rascal.errors import ConfigErrors
 from rascal.panel.active import ActiveRun
+from rascal.panel.asking import EXPERIMENT
 from rascal.panel.columns import CLASSES, COLUMNS, UNITS
 from rascal.panel.running import Runs
 from rascal.panel.runs_json import run_json
@@ -103,7 +105,7 @@ async def _start(call: Call) -> Any:
             "a run is {\"load\": {…}}, {\"experiment\": {…}} or {\"replay\": {\"run\": …}}",
         )  # fmt: skip
     kind, given = next(iter(body.items()))
-    given = dict(_object(given))
+    given, trusted = dict(_object(given)), call.caller.may("admin")
     if kind == "load":
         found = await runs.start_load(given, by=by)
     elif kind == "experiment":
@@ -111,9 +113,14 @@ async def _start(call: Call) -> Any:
         name = given.pop("name", "")
         if (file is None) == (text is None) or not isinstance(text, str | None):
             raise Problem(422, "not-allowed", "an experiment is a file, or a text", pointer="/file")
-        found = await runs.start_experiment(file, text=text, name=str(name), by=by, **given)
+        for flag in given:
+            if flag not in EXPERIMENT:
+                raise ConfigErrors([wrong_member(flag, EXPERIMENT, "an experiment's run")])
+        found = await runs.start_experiment(
+            file, text=text, name=str(name), by=by, trusted=trusted, **given
+        )
     else:
-        found = await runs.replay(str(given.pop("run", "")), given, by=by)
+        found = await runs.replay(str(given.pop("run", "")), given, by=by, trusted=trusted)
     return _begun(call, found)
 
 
@@ -151,7 +158,9 @@ async def _change(call: Call, run: str) -> Any:
 
 
 async def _replay(call: Call, run: str) -> Any:
-    found = await call.panel.runs.replay(run, _object(call.body()), by=call.caller.name)
+    found = await call.panel.runs.replay(
+        run, _object(call.body()), by=call.caller.name, trusted=call.caller.may("admin")
+    )
     return _begun(call, found)
 
 
