@@ -197,7 +197,7 @@ class Place:
             connection.request(method, path, data, given)
             answer = connection.getresponse()
             found = answer.read()
-            if "json" in (answer.getheader("content-type") or ""):
+            if found and "json" in (answer.getheader("content-type") or ""):
                 return answer.status, json.loads(found)
             return answer.status, found
         finally:

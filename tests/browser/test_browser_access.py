@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from browser_place import PAGES, Place
 from conftest import NARROW, WIDE, opened, settled
+from playwright.sync_api import expect
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SERIOUS = ("serious", "critical")
@@ -72,23 +73,13 @@ def test_no_page_shuts_anybody_out(
     reply = audited.goto(PAGES[name].format(**two_runs))
     assert reply.status == (404 if name == "nowhere" else 200)
     audited.wait_for_load_state("load")
+    assert audited.title().endswith("· Rascal")
+    expect(audited.get_by_role("heading", level=1)).to_have_count(1)
+    section = audited.get_by_role("navigation", name="Main").locator("[aria-current=page]")
+    expect(section).to_have_count(0 if name == "jobs" else 1)
     problems = []
     for scheme, (width, height) in (("light", WIDE), ("dark", WIDE), ("light", NARROW)):
         audited.emulate_media(color_scheme=scheme)
         audited.set_viewport_size({"width": width, "height": height})
         problems += [f"{scheme} {width}: {one}" for one in serious(audited)]
     assert not problems, "\n".join(problems)
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_has_one_heading_a_title_and_marks_its_section(
-    page: Any, watch: Any, two_runs: dict[str, str], name: str
-) -> None:
-    if name == "nowhere":
-        watch.allow("status of 404")
-    page.goto(PAGES[name].format(**two_runs))
-    assert page.locator("h1").count() == 1
-    assert page.title().endswith("· Rascal")
-    assert page.locator("nav [aria-current=page]").count() == (
-        name not in ("jobs", "connect", "compare")
-    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from browser_place import Place
@@ -20,13 +22,18 @@ from rascal.demo.node import NodeError
 SCRIPT = "<script>alert('caught')</script>"
 IMAGE = "<img src=x onerror=alert('caught')>"
 HOSTILE = f'''\
-from rascal.load import scenario
+"""{SCRIPT}"""
+
+from rascal.load import Option, scenario
+
+odd = Option("odd", str, "{IMAGE}", "{SCRIPT}")
 
 
-@scenario("{IMAGE}")
-async def odd(user):
-    """{SCRIPT}"""
-    await user.get("/browse", name="{SCRIPT}")
+@scenario("odd")
+async def order(user):
+    """{IMAGE}"""
+    reply = await user.get("/echo?{quote(SCRIPT + IMAGE)}", name="{SCRIPT}")
+    reply.check(contains="a kettle")
 '''
 
 
@@ -60,10 +67,11 @@ def foreign(html: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def odd_run(place: Place) -> str:
-    """A run whose scenario, flow and label are markup."""
+    """A run whose name, flow and label are markup; the second one of two."""
     (place.folder / "odd.py").write_text(HOSTILE)
-    run = place.load(file="odd.py", labels=[IMAGE], name=SCRIPT, **{"for": "2s"})
-    place.until_ended(run)
+    for _ in range(2):
+        run = place.load(file="odd.py", labels=[IMAGE], name=SCRIPT, **{"for": "2s"})
+        place.until_ended(run)
     return run
 
 
@@ -76,7 +84,7 @@ def test_a_proxy_cannot_be_called_like_that(place: Place, name: str) -> None:
     assert place.node.call("GET", "proxies").keys() == before
 
 
-@pytest.mark.parametrize("path", ["/", "/proxies", "/connect", "/experiments"])
+@pytest.mark.parametrize("path", ["/", "/proxies", "/connect"])
 def test_a_node_that_lies_about_names_is_harmless(
     page: Any, place: Place, lying_node: None, path: str
 ) -> None:
@@ -100,23 +108,46 @@ def lying_node(place: Place) -> Iterator[None]:
         place.restart_panel()
 
 
-def test_a_reply_is_shown_as_text(page: Any, place: Place) -> None:
-    page.goto("/proxies/shop")
-    assert place.customer(f"/echo?{SCRIPT}".replace(" ", "%20")) == 200
-    assert place.customer(f"/echo?{IMAGE}".replace(" ", "%20")) == 200
-    expect(page.get_by_text("onerror=").first).to_be_visible()
+def test_a_reply_is_shown_as_text(page: Any, place: Place, odd_run: str) -> None:
+    page.goto(f"/runs/{odd_run}")
+    exchanges = page.get_by_role("region", name="Exchanges")
+    exchanges.get_by_role("button", name=re.compile("echo")).first.click()
+    expect(exchanges.get_by_text(SCRIPT + IMAGE).first).to_be_visible()
+    nothing_hostile(page)
+
+
+@pytest.mark.parametrize("name", [SCRIPT, IMAGE, "a b", "../odd"])
+def test_a_scenario_cannot_be_called_like_that(page: Any, place: Place, name: str) -> None:
+    text = HOSTILE.replace('@scenario("odd")', f"@scenario({name!r})")
+    (place.folder / "worse.py").write_text(text)
+    try:
+        order = {"file": "worse.py", "target": place.target, "rate": "1/s", "for": "1s"}
+        assert place.ask("POST", "/api/v1/runs", {"load": order})[0] == 422
+        for path in ("/scenarios", "/scenarios/worse.py"):
+            page.goto(path)
+            expect(page.get_by_text("cannot name a scenario").first).to_be_visible()
+            nothing_hostile(page)
+    finally:
+        (place.folder / "worse.py").unlink()
+
+
+def nothing_hostile(page: Any) -> None:
+    """Neither an image nor a script has become of it."""
     assert page.locator("img[src=x]").count() == 0
+    scripts = page.locator("script:not([type='application/json'])", has_text="caught")
+    assert scripts.count() == 0
 
 
 @pytest.mark.parametrize(
     "path", ["/runs", "/runs/{run}", "/runs/{run}/live", "/scenarios", "/scenarios/odd.py",
-             "/compare?runs={run},{run}", "/", "/runs?label={image}", "/runs?name={script}"]
+             "/compare?runs={run},{other}", "/", "/runs?label={image}", "/runs?q={script}",
+             "/runs/{run}/report.html", "/runs/{run}/replay"]
 )  # fmt: skip
 def test_names_of_a_run_are_shown_as_text(page: Any, place: Place, odd_run: str, path: str) -> None:
-    page.goto(path.format(run=odd_run, image=IMAGE, script=SCRIPT))
+    other = place.ask("GET", "/api/v1/runs")[1]["runs"]
+    page.goto(path.format(run=odd_run, other=min(other), image=IMAGE, script=SCRIPT))
     expect(page.get_by_text("caught").first).to_be_attached()
-    assert page.locator("img[src=x]").count() == 0
-    assert page.locator("script", has_text="caught").locator("visible=true").count() == 0
+    nothing_hostile(page)
 
 
 def test_an_address_is_shown_as_text(page: Any, watch: Any) -> None:
@@ -257,7 +288,7 @@ def log_in(page: Any, token: str) -> None:
 def replayed(place: Place, cookie: str, form: str) -> tuple[int, int]:
     """What a change and a look get with these."""
     headers = {"Cookie": f"rascal_session={cookie}", "Origin": place.url, "X-CSRF-Token": form}
-    change = place.ask("PUT", "/api/v1/panic", {"on": True}, headers)[0]
+    change = place.ask("PUT", "/api/v1/panic", {"on": False}, headers)[0]
     return change, place.ask("GET", "/api/v1/runs", headers=headers)[0]
 
 
@@ -310,7 +341,7 @@ def test_a_viewer_can_look_and_no_more(door: Any, locked: Locked) -> None:
     assert replayed(place, cookie["value"], form) == (403, 200)
     watch.allow("status of 403")
     page.keyboard.press("Control+.")
-    expect(page.get_by_role("status")).to_contain_text("operator")
+    expect(page.locator("#say")).to_contain_text("Operators")
     assert not place.node.call("GET", "panic")["on"]
 
 
