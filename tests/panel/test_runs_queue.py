@@ -77,7 +77,7 @@ class Asked(Orders):
             scenarios=str(folder), experiments=str(folder), targets=("shop.test",), redis="",
             nodes={"main": "http://127.0.0.1:8474"},
         )  # fmt: skip
-        super().__init__(SimpleNamespace(settings=settings, reactor=None))
+        super().__init__(SimpleNamespace(settings=settings, nodes=None, reactor=None))
         self.path = "/store"
         self.found: list[dict[str, Any]] = []
 
