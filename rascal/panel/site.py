@@ -54,7 +54,7 @@ SECTIONS = (
 MODULES = ("nodes_api", "runs_api", "login", "overview", "proxies", "scenarios", "experiments",
            "runs", "downloads", "live", "compare", "agents", "settings", "jobs",
            "connect")  # fmt: skip
-"""Modules of rascal.panel.pages; each has routes(panel). What is not there yet is left out."""
+"""Modules of rascal.panel.pages; each has routes(panel)."""
 
 
 @attrs.define
@@ -149,13 +149,7 @@ class Panel:
         self.get("/static/<path:path>", self._static, open_=True)
         self.api("GET", "/api/v1/events", self._events)
         for name in MODULES:
-            try:
-                module = import_module(f"rascal.panel.pages.{name}")
-            except ModuleNotFoundError as error:
-                if error.name != f"rascal.panel.pages.{name}":
-                    raise
-                continue
-            module.routes(self)
+            import_module(f"rascal.panel.pages.{name}").routes(self)
 
     # ---- routes
 
