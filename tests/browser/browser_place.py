@@ -53,8 +53,8 @@ EXPERIMENT = """\
 # The cache stops answering for a few seconds. The shop should say so at once.
 name: cache-hangs
 target: {target}
-load: {{scenarios: customers.py, profile: hold 60/s, timeout: 1s}}
-phases: {{warm-up: 1s, baseline: 4s, fault: 4s, recovery: 8s}}
+load: {{scenarios: customers.py, profile: hold 120/s, timeout: 1s}}
+phases: {{warm-up: 1s, baseline: 4s, fault: 4s, recovery: 5s}}
 faults:
   - hang on cache
 uses: {{cache: [order]}}

@@ -349,8 +349,8 @@ def test_a_wrong_token_is_told(door: Any, locked: Locked, shoot: Any) -> None:
     page, watch = door
     watch.allow("status of 401", "status of 429")
     log_in(page, "not-a-token-of-anybody")
-    expect(page.get_by_role("alert")).to_have_text("this token is not known")
+    expect(page.get_by_role("alert")).to_have_text("This token is not known")
     shoot(page, "login-wrong")
     for _ in range(10):
         log_in(page, "not-a-token-of-anybody")
-    expect(page.get_by_role("alert")).to_contain_text("too many wrong log-ins")
+    expect(page.get_by_role("alert")).to_contain_text("Too many wrong log-ins")

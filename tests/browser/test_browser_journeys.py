@@ -255,6 +255,7 @@ def test_stop_everything(page: Any, place: Place, watch: Any, shoot: Any, way: s
     assert not place.faults("cache")
     assert place.until_ended(run)["outcome"] == "interrupted"
     expect(page.get_by_text("until it is released").first).to_be_visible()
+    expect(page.locator("main").get_by_text("Running", exact=True)).to_have_count(0)
     shoot(page, f"journey-panic-{way}")
     # New faults and runs are refused, at the node and here.
     with pytest.raises(NodeError, match=r"409|423"):
@@ -316,7 +317,7 @@ def test_compare_two_runs(page: Any, place: Place, shoot: Any) -> None:
         row = page.get_by_role("row", name=re.compile(rf"#{run}\b"))
         row.get_by_role("checkbox").check()
     page.get_by_role("link", name="Compare 2").click()
-    expect(page).to_have_url(re.compile(rf"/compare\?runs={quick},{slow}"))
+    expect(page).to_have_url(re.compile(rf"/compare\?runs={quick}(,|%2C){slow}"))
     for name in ("before", "after"):
         expect(page.get_by_text(name).first).to_be_visible()
     p95 = page.get_by_role("row", name=re.compile("p95", re.I)).first
