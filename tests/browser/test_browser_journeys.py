@@ -255,7 +255,7 @@ def test_stop_everything(page: Any, place: Place, watch: Any, shoot: Any, way: s
     assert not place.faults("cache")
     assert place.until_ended(run)["outcome"] == "interrupted"
     expect(page.get_by_text("until it is released").first).to_be_visible()
-    expect(page.locator("main").get_by_text("Running", exact=True)).to_have_count(0)
+    expect(page.locator("main .status", has_text="Running")).to_have_count(0)
     shoot(page, f"journey-panic-{way}")
     # New faults and runs are refused, at the node and here.
     with pytest.raises(NodeError, match=r"409|423"):
