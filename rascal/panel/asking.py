@@ -121,6 +121,7 @@ class Orders:
             ),
         }
         if text is not None:
+            _check_text(text)
             if name and not _NAME.fullmatch(name):
                 raise _wrong("name", "a name has letters, digits, '-' and '_'")
             where = _absolute(base)
@@ -146,6 +147,8 @@ class Orders:
         for name in changes:
             if name not in CHANGES:
                 raise ConfigErrors([wrong_member(name, CHANGES, "a replay")])
+        if not isinstance(changes.get("profiles") or {}, Mapping):
+            raise _wrong("profiles", "profiles are an object: {scenario: profile}")
         if "seed" in changes:
             changes["seed"] = _whole(changes["seed"], "seed")
         run = await self.ask(lambda store: store.run(which))
@@ -204,6 +207,18 @@ class Orders:
         if not path.is_relative_to(base) or path.suffix not in suffixes or not path.is_file():
             raise _wrong("file", f"there is no {suffixes[0]} file '{name}' in {folder}")
         return path
+
+
+def _check_text(text: str) -> None:
+    """Of an experiment that comes with a request; the editor's bound holds here as well."""
+    from rascal.panel.experiment_files import LONGEST
+
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise _wrong("text", "this text is no Unicode") from None
+    if size > LONGEST:
+        raise _wrong("text", f"an experiment has at most {LONGEST >> 10} KiB here")
 
 
 def _absolute(folder: str) -> str:

@@ -161,6 +161,11 @@ class Door:
         self._sessions[_hashed(value)] = _Session(role, name, form, ends)
         return value, Caller(role, name, form, _hashed(value))
 
+    def lasts(self, caller: Caller) -> bool:
+        """Whether somebody who was let in is still in; tokens and open panels have no end."""
+        known = self._sessions.get(caller.session)
+        return not caller.session or (known is not None and known.ends >= self._seconds())
+
     def log_out(self, caller: Caller) -> None:
         """End the session."""
         self._sessions.pop(caller.session, None)

@@ -22,6 +22,7 @@ from rascal.panel.helpers import Helpers
 from rascal.panel.scenario_files import is_scenario
 
 _MARK = re.compile(rb"^(faults|scripts|recipe|expect|phases)\s*:", re.MULTILINE)
+WHAT = "an experiment has faults, scripts, recipe, expect or phases at the beginning of a line"
 SUFFIXES = (".yml", ".yaml")
 FRESH = 2.0
 LONGEST = 40 << 10
@@ -212,9 +213,17 @@ class ExperimentFiles:
     async def save(self, name: str, text: str, digest: str | None) -> dict[str, Any]:
         """Write it; a new file without a digest. Raises Problem (409, 404)."""
         _check_length(text)
-        new = await self.helpers.run(self.folder.write, name, text, digest)
+        new = await self.helpers.run(self._save, name, text, digest)
         self.changed()
         return {"file": name, "digest": new}
+
+    def _save(self, name: str, text: str, digest: str | None) -> str:
+        there = self.folder.place(name).exists()
+        if there and digest is not None:
+            self.folder.find(name)  # nothing but experiments is written over
+        elif not there and not is_experiment(text.encode("utf-8", "replace")):
+            raise Problem(422, "not-allowed", WHAT)
+        return self.folder.write(name, text, digest)
 
     async def ask_proxies(self, text: str, name: str) -> list[dict[str, Any]]:
         """What the proxies say about an experiment's faults: each is installed disarmed, and

@@ -51,7 +51,10 @@ class Folder:
     """
 
     def __init__(
-        self, path: str, suffixes: tuple[str, ...], belongs: Callable[[bytes], bool]
+        self,
+        path: str,
+        suffixes: tuple[str, ...],
+        belongs: Callable[[bytes], bool],
     ) -> None:
         self.base = Path(path).expanduser().resolve()
         self.suffixes = suffixes
@@ -107,7 +110,9 @@ class Folder:
         path = self.place(name)
         try:
             if path.is_file():
-                return Found(path.relative_to(self.base).as_posix(), path, stamp_of(path))
+                found = path.relative_to(self.base).as_posix(), path, stamp_of(path)
+                if self._is_one(path, *found[::2]):
+                    return Found(*found)
         except OSError:
             pass
         raise Problem(404, "unknown-name", f"there is no file '{name[:200]}' in {self.base}")
@@ -144,7 +149,10 @@ class Folder:
         if not path.parent.is_dir():
             where = path.parent.relative_to(self.base)
             raise Problem(409, "not-possible", f"there is no folder '{where}' in {self.base}")
-        data = text.encode()
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            raise Problem(422, "not-allowed", "this text is no Unicode") from None
         try:
             if digest is None:
                 with open(path, "xb") as file:

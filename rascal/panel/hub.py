@@ -40,6 +40,8 @@ class Hub:
     def __init__(self, reactor: Any, snapshot: Callable[[Any], Any]) -> None:
         self.ring = Ring(secrets.token_hex(4))
         self.readers: dict[Reader, Any] = {}
+        self._lasts: dict[Reader, Callable[[], bool]] = {}
+        """Whether it may still read: its log-in may have ended."""
         self.listeners: list[Callable[[str, Any], None]] = []
         """Called with kind and data of every event, for parts of the panel that want to know."""
         self._reactor = reactor
@@ -58,8 +60,11 @@ class Hub:
             if reader.ready:
                 self.catch_up(reader)
 
-    def read(self, request: Any, caller: Any, after: str = "") -> None:
-        """A new reader. Raises Problem if there are too many."""
+    def read(
+        self, request: Any, caller: Any, after: str = "",
+        lasts: Callable[[], bool] = lambda: True,
+    ) -> None:  # fmt: skip
+        """A new reader, for as long as `lasts` says. Raises Problem if there are too many."""
         if self._closed:
             raise Problem(503, "stopping", "the panel is stopping")
         if len(self.readers) >= READERS:
@@ -70,6 +75,7 @@ class Hub:
         number = self.ring.number(after) if after else None
         reader = Reader(self, request, Wants(KINDS), number)
         self.readers[reader] = caller
+        self._lasts[reader] = lasts
         reader.begin()
         self.catch_up(reader)
         self._tick_soon()
@@ -94,6 +100,7 @@ class Hub:
         """It has gone."""
         reader.gone = True
         self.readers.pop(reader, None)
+        self._lasts.pop(reader, None)
 
     def close(self) -> None:
         """No reader and no timer are left."""
@@ -101,6 +108,7 @@ class Hub:
         for reader in list(self.readers):
             reader.end()
         self.readers.clear()
+        self._lasts.clear()
         if self._ticker is not None and self._ticker.active():
             self._ticker.cancel()
 
@@ -110,7 +118,8 @@ class Hub:
 
     def _tick(self) -> None:
         for reader in list(self.readers):
-            if not reader.tick():
+            lasts = self._lasts.get(reader)
+            if not reader.tick() or (lasts is not None and not lasts()):
                 reader.end(abort=True)
                 self.drop(reader)
         if self.readers and not self._closed:

@@ -158,10 +158,12 @@ class Queue:
             waiting, starting, failed = (
                 [Entry(**one) for one in found[name]] for name in ("waiting", "starting", "failed")
             )
+            next_, held = int(found["next"]), found["held"]
+            if not isinstance(held, dict | None):
+                return
         except (OSError, ValueError, KeyError, TypeError):
             return
-        self._next = int(found["next"])
-        self.held = found["held"]
+        self._next, self.held = next_, held
         self.waiting, self.failed = waiting, failed
         self.starting = {one.id: one for one in starting}
 

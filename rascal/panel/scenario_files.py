@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ FRESH = 2.0
 """Seconds for which a list of files holds."""
 ONCE = 60.0
 """Seconds that a single visit may take."""
+LOOK = 0.1
 TRACE = 200_000
 """Characters of a trace that are kept."""
 PENDING: Mapping[str, Any] = {"pending": True}
@@ -128,22 +130,42 @@ class ScenarioFiles:
                 stdin=nothing, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder,
                 env={**os.environ, "NO_COLOR": "1", "COLUMNS": "100"},
             )  # fmt: skip
-        try:
-            out, _ = process.communicate(timeout=ONCE)
-            late = False
-        except subprocess.TimeoutExpired:
-            out, late = b"", True
-        finally:
-            self.helpers.end(process)
-        text = out[: 4 * TRACE].decode("utf-8", "replace")[:TRACE].strip("\n")
+        out, why = _heard(process, began + ONCE)
+        self.helpers.end(process)
+        late = bool(why)
+        text = out.decode("utf-8", "replace").strip("\n")
         if late:
-            text = f"not over after {ONCE:g} s: ended"
+            text = f"{text}\n{why}: ended".strip("\n")
         return {
             "status": None if late else process.returncode,
             "well": process.returncode == 0 and not late,
             "text": text,
             "seconds": round(time.monotonic() - began, 2),
         }
+
+
+def _heard(process: subprocess.Popen[bytes], ends: float) -> tuple[bytes, str]:
+    """What it says until it ends, and why it has to be ended; never more than TRACE bytes."""
+    assert process.stdout is not None
+    stream, out = process.stdout.fileno(), bytearray()
+    while len(out) < TRACE:
+        if not select.select([stream], [], [], LOOK)[0]:
+            if process.poll() is not None:  # something that it started keeps its output open
+                return bytes(out), ""
+            if time.monotonic() > ends:
+                return bytes(out), f"not over after {ONCE:g} s"
+            continue
+        more = os.read(stream, TRACE - len(out))
+        if not more:
+            break
+        out += more
+    else:
+        return bytes(out), f"it says more than {TRACE // 1000:,} kB"
+    try:
+        process.wait(max(0.0, ends - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return bytes(out), f"not over after {ONCE:g} s"
+    return bytes(out), ""
 
 
 def once_words(file: str, values: Mapping[str, Any], allow: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -128,6 +129,14 @@ def _checked(options: Any, environ: Mapping[str, str]) -> Settings:
         text = f"the panel on {listen} needs tokens: set 'tokens', or listen on 127.0.0.1"
         findings.append(ConfigError(text, section=SECTION, option="listen", value=str(listen)))
     nodes = dict(_nodes(options.nodes, findings))
+    for name in ("scenarios", "experiments"):
+        folder = Path(getattr(options, name) or ".").expanduser()
+        if not folder.is_dir():
+            text = f"'{name}' is no folder: {folder}"
+            findings.append(ConfigError(text, section=SECTION, option=name, value=str(folder)))
+    if options.store and Path(options.store).expanduser().is_dir():
+        text = f"'store' is a folder: {options.store}; name a file"
+        findings.append(ConfigError(text, section=SECTION, option="store", value=options.store))
     folders = tuple(_folders(options.repository_folders, findings))
     _check_observers(options, findings)
     if findings:

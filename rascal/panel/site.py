@@ -69,7 +69,10 @@ class Call:
     def query(self) -> dict[str, str]:
         """The parameters after '?'; of several of a name the last."""
         text = self.request.uri.partition(b"?")[2].decode("utf-8", "replace")
-        found = parse_qs(text, keep_blank_values=True, max_num_fields=100)
+        try:
+            found = parse_qs(text, keep_blank_values=True, max_num_fields=100)
+        except ValueError:
+            raise Problem(400, "query", "an address has at most 100 parameters") from None
         return {name: values[-1] for name, values in found.items()}
 
     def body(self) -> Any:
@@ -336,7 +339,7 @@ class Panel:
         request.setHeader(b"x-accel-buffering", b"no")
         after = (request.getHeader(b"last-event-id") or b"").decode("latin-1")
         after = after or call.query.get("after", "")  # of a page that opens its stream anew
-        hub.read(request, call.caller, after)
+        hub.read(request, call.caller, after, lambda: self.door.lasts(call.caller))
         return STREAMING
 
     @property

@@ -17,6 +17,7 @@ from panel_process import PATIENCE, SCENARIO, PanelProcess, target
 from rascal.experiment.bounds import Bounds
 from rascal.experiment.reading import experiment_of
 from rascal.panel.desk import Desk
+from rascal.panel.folders import digest_of
 from rascal.panel.queue import Entry
 from rascal.store import Store
 from rascal.store.machine import process
@@ -164,6 +165,29 @@ def until(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.05)
+
+
+@real
+def test_only_experiments_are_read_and_written_over(panel: Any, tmp_path: Path) -> None:
+    file = tmp_path / "secrets.yml"
+    file.write_text("password: hunter2\n")
+    assert panel.call("GET", "/api/v1/experiments/secrets.yml")[0] == 404
+    digest = digest_of(file.read_bytes())
+    change = {"text": TEXT, "digest": digest}
+    assert panel.call("PUT", "/api/v1/experiments/secrets.yml", change)[0] == 404
+    body = {"text": "password: x\n", "file": "new.yml"}
+    assert panel.call("POST", "/api/v1/experiments", body)[0] == 422
+    assert file.read_text() == "password: hunter2\n"
+    assert not (tmp_path / "new.yml").exists()
+
+
+@real
+def test_a_visit_that_says_too_much_is_cut(panel: Any, tmp_path: Path) -> None:
+    (tmp_path / "loud.py").write_text("print('x' * 2_000_000)\n" + SCENARIO)
+    with target() as url:
+        status, found = panel.call("POST", "/api/v1/scenarios/loud.py/once", {"target": url})
+    assert status == 200, found
+    assert not found["well"] and found["text"].endswith("says more than 200 kB: ended")
 
 
 # ---- processes and files that are others by now

@@ -57,6 +57,8 @@ def test_a_container_can_be_open(tmp_path: Path) -> None:
         ("session = 1s", "session is at least 1m"),
         ("tokens = admin secret", "a token is written as ROLE sha256:"),
         ("store =", "'store' is empty"),
+        ("store = /", "'store' is a folder: /; name a file"),
+        ("scenarios = /is/not/there", "'scenarios' is no folder: /is/not/there"),
         (f"login = none\ntokens = admin {hash_token('a')}", "lets everybody in, and there are"),
     ],
 )
