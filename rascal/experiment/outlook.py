@@ -7,6 +7,7 @@ flow that each of its visits calls once has the scenario's rate.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -32,6 +33,18 @@ class Stream:
     """Empty if it is long enough."""
     matters: bool = True
     """Others of its side cannot speak for it."""
+
+    def json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "name": self.name,
+            "rate": self.rate,
+            "calls": dict(self.power.calls),
+            "sure_kept": self.power.sure_kept,
+            "sees": self.power.sees,
+            "advice": self.advice,
+            "matters": self.matters,
+        }
 
 
 @attrs.frozen(kw_only=True)

@@ -215,18 +215,7 @@ def _plan(
             "rate": ahead.rate,
             "cautions": list(ahead.cautions),
             "long_enough": ahead.long_enough and not ahead.problems,
-            "streams": [
-                {
-                    "name": one.name,
-                    "rate": one.rate,
-                    "calls": dict(one.power.calls),
-                    "sure_kept": one.power.sure_kept,
-                    "sees": one.power.sees,
-                    "advice": one.advice,
-                    "matters": one.matters,
-                }
-                for one in ahead.streams
-            ],
+            "streams": [one.json() for one in ahead.streams],
         }
     return found
 

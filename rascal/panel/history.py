@@ -14,6 +14,7 @@ import attrs
 
 from rascal.experiment.outputs.headline import SIGNS, word_tone
 from rascal.load.masking import mask_url
+from rascal.panel.runs_json import run_json
 from rascal.store.verdicts import verdict_of
 
 PAGE = 50
@@ -162,20 +163,11 @@ def row(store: Any, which: str) -> dict[str, Any]:
     run = store.run(which)
     said = verdict_of(store, run.id)
     word, note, tone = _shown(run, str(said.get("word") or ""))
-    lasted = None
-    if run.started is not None and run.state != "running":
-        lasted = round(max(0.0, (run.ended or run.beat) - run.started), 1)
+    plain = run_json(run)
+    kept = ("id", "kind", "name", "state", "outcome", "status", "why", "ended", "lasted")
     return {
-        "id": run.id,
-        "kind": run.kind,
-        "name": run.name,
-        "state": run.state,
-        "outcome": run.outcome,
-        "status": run.status,
-        "why": str(run.summary.get("why") or ""),
+        **{name: plain[name] for name in kept},
         "at": run.started or run.created,
-        "ended": run.ended,
-        "lasted": lasted,
         "labels": [one for one in run.labels if one != BASELINE],
         "baseline": BASELINE in run.labels,
         "who": str(run.about.get("by") or "") or (f"on {run.host}" if run.host else ""),

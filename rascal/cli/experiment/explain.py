@@ -233,18 +233,7 @@ def plan_json(order: Order, ahead: Outlook) -> dict[str, Any]:
             for one in timeline.windows
         ],
         "rate": ahead.rate,
-        "streams": [
-            {
-                "name": one.name,
-                "rate": one.rate,
-                "calls": dict(one.power.calls),
-                "sure_kept": one.power.sure_kept,
-                "sees": one.power.sees,
-                "advice": one.advice,
-                "matters": one.matters,
-            }
-            for one in ahead.streams
-        ],
+        "streams": [one.json() for one in ahead.streams],
         "uses": {name: list(flows) for name, flows in experiment.uses.items()}
         if experiment.uses is not None
         else None,
