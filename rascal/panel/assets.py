@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -20,6 +22,7 @@ TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".md": "text/plain; charset=utf-8",
 }
+_IMPORT = re.compile(r"""^(?:import|export)[^";]*?"(\.[^"\n]+)";""", re.MULTILINE)
 FOR_EVER, ANEW = "public, max-age=31536000, immutable", "no-cache"
 
 
@@ -54,6 +57,23 @@ def stamp() -> str:
     return digest.hexdigest()[:12]
 
 
+@cache
+def imports(name: str) -> tuple[str, ...]:
+    """The modules that a module needs, its own included: pages ask for all of them at once, where
+    a browser would find them one behind the other."""
+    found: dict[str, None] = {}
+
+    def follow(one: str) -> None:
+        if one in found or one not in known():
+            return
+        found[one] = None
+        for path in _IMPORT.findall(known()[one].decode()):
+            follow(posixpath.normpath(posixpath.join(posixpath.dirname(one), path)))
+
+    follow(name)
+    return tuple(found)
+
+
 def asked(path: str) -> tuple[str, str, str]:
     """Name, type and how long it may be kept, of what stands behind /static/; no name: none."""
     prefix = f"{stamp()}/"
@@ -73,5 +93,5 @@ def environment(sections: Sequence[tuple[str, str]]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"sections": sections, "version": __version__}
+    made.globals |= {"sections": sections, "version": __version__, "imports": imports}
     return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from memory_panel import HOST, TOKENS, MemoryPanel
 from twisted.internet.testing import StringTransport
 
+from rascal.panel.assets import imports, known
 from rascal.panel.door import HEADERS, TRIES
 from rascal.panel.site import BODY
 
@@ -265,3 +268,22 @@ def test_a_mistake_of_ours_tells_nothing_of_itself(ask: MemoryPanel, logged_fail
         assert found.status == 500
         assert b"kettle" not in found.body
     assert len(logged_failures.flush(ZeroDivisionError)) == 2
+
+
+def test_all_modules_of_a_page_are_asked_for_at_once() -> None:
+    found = imports("live.js")
+    assert found[0] == "live.js"
+    assert {"shell.js", "lib/charts.js", "vendor/preact-htm.js", "vendor/uplot.js"} <= set(found)
+    every = {
+        posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+        for name in found
+        for path in re.findall(r'from "(\.[^"]+)"', known()[name].decode())
+    }
+    assert every <= set(found)
+    assert imports("nothing.js") == ()
+
+
+def test_the_log_in_shows_no_way_around_it(guarded: MemoryPanel) -> None:
+    assert "<nav" not in guarded("GET", "/login").text
+    guarded.log_in("viewer")
+    assert "<nav" in guarded("GET", "/settings/about").text
