@@ -106,8 +106,13 @@ def test_agents_come_are_checked_and_go(machine: Machine) -> None:
         assert all(one["took"] > 0 for one in said["agents"])
     machine.until(lambda found: found["usable"] == 2)
     nobody = f"http://127.0.0.1:{free_port()}"
-    status, said = machine.panel.call("POST", "/api/v1/agents/check", {"target": nobody})
-    assert status == 200, said
+    ends = time.monotonic() + PATIENCE
+    while True:  # one that is slow to answer the first check misses this one
+        status, said = machine.panel.call("POST", "/api/v1/agents/check", {"target": nobody})
+        assert status == 200, said
+        if len(said["agents"]) == 2:
+            break
+        assert time.monotonic() < ends, said
     assert [one["answered"] for one in said["agents"]] == [False, False]
     assert {one["outcome"] for one in said["agents"]} == {"refused"}
     for wrong in ({}, {"target": ""}, {"target": "not a URL"}, []):
