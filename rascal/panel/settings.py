@@ -116,6 +116,25 @@ def settings_of(path: str | None, given: Mapping[str, str], environ: Mapping[str
     return made
 
 
+def check_places(settings: Settings) -> None:
+    """Whether folders and files are there, on the machine where the panel runs.
+
+    Raises:
+        ConfigErrors: what is not.
+    """
+    findings = []
+    for name in ("scenarios", "experiments"):
+        folder = Path(getattr(settings, name)).expanduser()
+        if not folder.is_dir():
+            text = f"'{name}' is no folder: {folder}"
+            findings.append(ConfigError(text, section=SECTION, option=name, value=str(folder)))
+    if settings.store and Path(settings.store).expanduser().is_dir():
+        text = f"'store' is a folder: {settings.store}; name a file"
+        findings.append(ConfigError(text, section=SECTION, option="store", value=settings.store))
+    if findings:
+        raise ConfigErrors(findings)
+
+
 def _checked(options: Any, environ: Mapping[str, str]) -> Settings:
     findings: list[ConfigError] = []
     listen = options.listen
@@ -129,14 +148,6 @@ def _checked(options: Any, environ: Mapping[str, str]) -> Settings:
         text = f"the panel on {listen} needs tokens: set 'tokens', or listen on 127.0.0.1"
         findings.append(ConfigError(text, section=SECTION, option="listen", value=str(listen)))
     nodes = dict(_nodes(options.nodes, findings))
-    for name in ("scenarios", "experiments"):
-        folder = Path(getattr(options, name) or ".").expanduser()
-        if not folder.is_dir():
-            text = f"'{name}' is no folder: {folder}"
-            findings.append(ConfigError(text, section=SECTION, option=name, value=str(folder)))
-    if options.store and Path(options.store).expanduser().is_dir():
-        text = f"'store' is a folder: {options.store}; name a file"
-        findings.append(ConfigError(text, section=SECTION, option="store", value=options.store))
     folders = tuple(_folders(options.repository_folders, findings))
     _check_observers(options, findings)
     if findings:

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from rascal.errors import ConfigErrors
-from rascal.panel.settings import PANEL, Settings, settings_of
+from rascal.panel.settings import PANEL, Settings, check_places, settings_of
 from rascal.reactor import install_unless_loaded
 from rascal.tap.logs import use_json
 
@@ -53,6 +53,7 @@ class Options(usage.Options):
         }
         try:
             self.settings = settings_of(self["config"], given, os.environ)
+            check_places(self.settings)
         except ConfigErrors as errors:
             lines = (f"rascal-panel: {finding}" for finding in errors.findings)
             raise SystemExit("\n".join(lines)) from errors

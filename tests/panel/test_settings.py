@@ -10,7 +10,7 @@ from rascal.config.tokens import hash_token
 from rascal.control._problems import Problem
 from rascal.errors import ConfigErrors
 from rascal.panel.door import TRIES, Door
-from rascal.panel.settings import Settings, settings_of
+from rascal.panel.settings import Settings, check_places, settings_of
 
 
 def read(folder: Path, text: str) -> Settings:
@@ -39,6 +39,21 @@ def test_a_file_and_the_command_line_before_it(tmp_path: Path) -> None:
     assert settings_of(file, {"listen": "127.0.0.1:1"}, {}).listen.port == 1
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("store = /", "'store' is a folder: /; name a file"),
+        ("scenarios = /is/not/there", "'scenarios' is no folder: /is/not/there"),
+        ("experiments = /etc/passwd", "'experiments' is no folder: /etc/passwd"),
+    ],
+)
+def test_places_are_there(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        check_places(read(tmp_path, f"[panel]\n{line}\n"))
+    assert message in str(caught.value)
+    check_places(settings_of(None, {}, {}))
+
+
 def test_a_container_can_be_open(tmp_path: Path) -> None:
     found = read(tmp_path, "[panel]\nlisten = 0.0.0.0:8480\nlogin = none\n")
     assert Door(found, lambda: 0.0).open
@@ -57,8 +72,6 @@ def test_a_container_can_be_open(tmp_path: Path) -> None:
         ("session = 1s", "session is at least 1m"),
         ("tokens = admin secret", "a token is written as ROLE sha256:"),
         ("store =", "'store' is empty"),
-        ("store = /", "'store' is a folder: /; name a file"),
-        ("scenarios = /is/not/there", "'scenarios' is no folder: /is/not/there"),
         (f"login = none\ntokens = admin {hash_token('a')}", "lets everybody in, and there are"),
     ],
 )
