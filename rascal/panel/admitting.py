@@ -120,7 +120,8 @@ class Admission(Orders):
                 self.panel.settings.node_token,
             )  # fmt: skip
             if self.lever() is not None:  # pulled while the store's thread was busy
-                started.process.kill()
+                self.children.append(started.process)  # to be reaped
+                started.drop()
                 self._check_lever()
         except BaseException as error:
             self.queue.fail(entry, str(error))

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 from twisted.internet.task import deferLater
@@ -40,6 +41,12 @@ class Start:
     def pid(self) -> int:
         """Of the process."""
         return int(self.process.pid)
+
+    def drop(self) -> None:
+        """It is not wanted any more: end it and all that it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, SIGKILL)  # it has a session of its own
+        os.close(self._reader)
 
     async def number(self, reactor: Any) -> str:
         """The number of its run, once load has begun. Raises Problem if it cannot."""

@@ -9,16 +9,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytest_twisted
 from panel_process import PATIENCE, SCENARIO, PanelProcess, target
+from twisted.internet.defer import succeed
 
+from rascal.control._problems import Problem
 from rascal.experiment.bounds import Bounds
 from rascal.experiment.reading import experiment_of
+from rascal.panel.admitting import Admission
 from rascal.panel.desk import Desk
 from rascal.panel.folders import digest_of
 from rascal.panel.queue import Entry
+from rascal.panel.starting import start
 from rascal.store import Store
 from rascal.store.machine import process
 
@@ -226,3 +232,38 @@ def test_a_store_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
         assert os.path.exists(path)
     finally:
         desk.close()
+
+
+class Busy(Admission):
+    """Its store's thread is busy until the lever has been pulled."""
+
+    def __init__(self, path: str, reactor: Any) -> None:
+        settings = SimpleNamespace(running=1, node_token="")
+        hub = SimpleNamespace(publish=lambda kind, data: None)
+        panel = SimpleNamespace(settings=settings, hub=hub, nodes=None, reactor=reactor)
+        super().__init__(panel, path)
+
+    def in_thread(self, function: Any, *args: Any) -> Any:
+        if function is not start:
+            return succeed(None)
+        self.started = function({**args[0], "python": sys.executable}, *args[1:])
+        self.queue.held = {"on": True, "by": "ann", "at": 1.0}
+        return succeed(self.started)
+
+    def begin_to_look(self) -> None:
+        """Nothing is looked at here."""
+
+    def hurry(self) -> None:
+        """Nor in a hurry."""
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_lever_that_is_pulled_while_a_run_is_started_ends_it(tmp_path: Path) -> None:
+    from twisted.internet import reactor
+
+    busy = Busy(str(tmp_path / "runs.db"), reactor)
+    with pytest.raises(Problem, match="everything was stopped by ann"):
+        await busy.begin({"kind": "load"}, title="t", kind="load", by="bob")
+    assert busy.started.process.wait(10) == -signal.SIGKILL
+    assert busy.children == [busy.started.process], "it is reaped like the others"
+    assert not busy.queue.starting
