@@ -27,9 +27,9 @@ import yaml
 
 PLACE = Path(__file__).parent / "experiments"
 MODES = ("fragile", "resilient")
-PORTS = {
-    "fragile": {"SHOP_PORT": "8081", "OFFICE": "http://127.0.0.1:8091"},
-    "resilient": {"SHOP_PORT": "8082", "OFFICE": "http://127.0.0.1:8092"},
+PLACES = {
+    "fragile": {"SHOP": "http://127.0.0.1:8081", "OFFICE": "http://127.0.0.1:8091"},
+    "resilient": {"SHOP": "http://127.0.0.1:8082", "OFFICE": "http://127.0.0.1:8092"},
 }
 SHORT = {"WARM_UP": "10s", "BASELINE": "20s", "FAULT": "20s", "RECOVERY": "45s"}
 """The shortest phases that are sound at the shop's rate."""
@@ -104,8 +104,7 @@ def asked(url: str, method: str = "GET") -> Any:
 
 def as_new(mode: str) -> None:
     """The shop as on its first day. Raises TimeoutError if it does not come back."""
-    office = PORTS[mode]["OFFICE"]
-    shop = f"http://127.0.0.1:{PORTS[mode]['SHOP_PORT']}"
+    office, shop = PLACES[mode]["OFFICE"], PLACES[mode]["SHOP"]
     ends = time.monotonic() + PATIENCE
     while True:
         try:
@@ -150,7 +149,7 @@ def play(incident: Incident, mode: str, seed: int, given: argparse.Namespace) ->
         "RASCAL_TOKEN": os.environ.get("RASCAL_TOKEN", "token-of-the-testbed"),
         "MODE": mode,
         "EXPECT": expected,
-        **PORTS[mode],
+        **PLACES[mode],
         **(SHORT if given.short else {}),
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -20,14 +20,22 @@ orders: deque[int] = deque(maxlen=50)
 """Of the customers of this process, the newest last."""
 
 
+async def fresh(reply):
+    """An old page is less than a fresh one, and more than none."""
+    if reply.code == 200 and (await reply.json())["stale"]:
+        reply.reduced()
+
+
 @scenario("look", weight=8, deadline=PATIENCE)
 async def look(user):
-    await user.get(f"/catalogue?page={user.random.randint(1, PAGES)}", name="catalogue")
+    page = user.random.randint(1, PAGES)
+    await fresh(await user.get(f"/catalogue?page={page}", name="catalogue"))
 
 
 @scenario("choose", weight=10, deadline=PATIENCE)
 async def choose(user):
-    await user.get(f"/products/{user.random.randint(1, PRODUCTS)}", name="product")
+    product = user.random.randint(1, PRODUCTS)
+    await fresh(await user.get(f"/products/{product}", name="product"))
 
 
 @scenario("buy", weight=16, deadline=PATIENCE)
